@@ -1,0 +1,3 @@
+//! The remote side: one Mailchimp audience, Marketing API 3.0.
+
+pub mod transport;

@@ -1,0 +1,3 @@
+//! The `rosterd` program.
+
+fn main() {}
