@@ -2,3 +2,6 @@
 
 pub mod clock;
 pub mod mailchimp;
+pub mod model;
+pub mod reconcile;
+pub mod registrations;

@@ -1,0 +1,98 @@
+//! One member from three sides: the base, the local rows, the remote contact.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Contact, ContactId, EmailAddress, Key, MemberId, Registration, RegistrationId, SubscriptionStatus, Value,
+};
+
+/// Everything that a decision about one member may look at.
+#[derive(Clone, Debug)]
+pub struct Trio {
+    /// Our number for the member.
+    pub id: MemberId,
+    /// What both sides last agreed on; `None` at the first meeting.
+    pub base: Option<Base>,
+    /// The rows linked to the member or bearing its address, oldest first; empty where there is none.
+    pub local: Vec<Registration>,
+    /// The contact; `None` where there is none, proven by an answer and not by silence.
+    pub remote: Option<Contact>,
+    /// Why the member was set aside, while neither side has changed since.
+    pub parked: Option<String>,
+    /// Whether another member's contact already bears the address that the local side shows.
+    pub taken_remotely: bool,
+    /// Whether another member's row already bears the address that the remote side shows.
+    pub taken_locally: bool,
+    /// When the sides were observed: the only time a decision knows.
+    pub observed_at: Timestamp,
+}
+
+/// What each side showed when both last agreed, per value and per side.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// The linked rows, each with the address it bore.
+    pub rows: BTreeMap<RegistrationId, EmailAddress>,
+    /// The linked contact, with the address it bore; `None` where the member is not in Mailchimp.
+    pub contact: Option<(ContactId, EmailAddress)>,
+    /// The values, each as both sides showed it; a value without an entry is adopted.
+    #[serde(with = "pairs")]
+    pub values: BTreeMap<Key, Pair>,
+    /// Where the person stood.
+    pub consent: Standing,
+    /// `updated_at` of the newest row after our own last write: an edit of that time is ours.
+    pub local_written_at: Option<Timestamp>,
+    /// `last_changed` of the contact after our own last write: an edit of that time is ours.
+    pub remote_written_at: Option<Timestamp>,
+}
+
+/// One value as each side showed it when they agreed: two, because Mailchimp trims, cuts and reformats.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    /// What the local side showed.
+    pub local: Value,
+    /// What the remote side showed.
+    pub remote: Value,
+}
+
+/// The consent part of the base.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The status the local side showed; `None` where the member had no row.
+    pub local: Option<SubscriptionStatus>,
+    /// The status the remote side showed; `None` where the member had no contact.
+    pub remote: Option<SubscriptionStatus>,
+    /// When the person left, as first seen; kept until they are back.
+    pub opted_out_at: Option<Timestamp>,
+    /// The status before the address bounced; kept while it is `cleaned`.
+    pub before_bounce: Option<SubscriptionStatus>,
+    /// When a confirmation was asked for, so that it is never asked for twice.
+    pub asked_at: Option<Timestamp>,
+    /// The consent time of the row that asked for it: another, later one may ask again.
+    pub asked_for: Option<Timestamp>,
+}
+
+/// JSON has text keys only: the values travel as a list of key and pair.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::model::Key;
+    use crate::reconcile::trio::Pair;
+
+    pub(super) fn serialize<S: Serializer>(
+        pairs: &BTreeMap<Key, Pair>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(pairs)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Key, Pair>, D::Error> {
+        Ok(Vec::<(Key, Pair)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
