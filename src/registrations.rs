@@ -13,6 +13,7 @@ use crate::model::{
 use crate::reconcile::policy::RegisterFeatures;
 
 /// A row as it was read: as a registration, or with what is wrong with it.
+#[expect(clippy::large_enum_variant, reason = "nearly every row is usable")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// A row that can be synchronized.

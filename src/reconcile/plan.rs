@@ -54,6 +54,13 @@ pub enum Operation {
         /// The consent part of the base once it is done.
         standing: Standing,
     },
+    /// Unsubscribes a pending contact that stays behind at an old address, and unlinks it from the member.
+    RemoteLeave {
+        /// The status, as the consent rule decided it.
+        decided: DecidedStatus,
+        /// The consent part of the base once it is done.
+        standing: Standing,
+    },
     /// Gives the contact another address.
     RemoteRename {
         /// The new address.
@@ -115,8 +122,10 @@ pub enum Operation {
         #[serde(with = "keyed")]
         source: BTreeMap<Key, Value>,
     },
-    /// Writes Rosterd's own columns and rows about every row of the member.
+    /// Writes Rosterd's own columns and rows about one row.
     LocalKeep {
+        /// The row.
+        row: RegistrationId,
         /// The link to the preference center; `None` leaves it.
         preferences_url: Option<String>,
         /// Why the row cannot be synchronized, empty for nothing; `None` leaves it.
@@ -216,15 +225,15 @@ pub struct MemberPlan {
     pub member: MemberId,
     /// The row of the merge table.
     pub meeting: Meeting,
-    /// The address to name the member by.
-    pub email: EmailAddress,
+    /// The address to name the member by; `None` where nothing of the member is left.
+    pub email: Option<EmailAddress>,
     /// The writes, in the order in which they are to be made.
     pub operations: Vec<Planned>,
     /// What a person has to decide, and what was overwritten.
     pub conflicts: Vec<Conflict>,
-    /// The base after the agreements that need no write; `None` where the member is to be forgotten.
+    /// The base after the agreements that need no write; `None` where there is none (yet, or any more).
     pub base: Option<Base>,
-    /// Whether nothing remains to be done once the operations are: else the member is looked at in every cycle.
+    /// Why the member is looked at again in every cycle although neither side changes; `None` where nothing waits.
     pub waits: Option<String>,
     /// Set where the member is to be forgotten and not to be created again.
     pub tombstone: Option<Tombstone>,
@@ -237,6 +246,40 @@ pub struct Tombstone {
     pub at: Timestamp,
     /// Whether the person had left before.
     pub opted_out: bool,
+}
+
+impl Operation {
+    /// The side that is written.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::RemoteStatus { .. }
+            | Self::RemoteArchive { .. }
+            | Self::RemoteCreate { .. }
+            | Self::RemoteLeave { .. }
+            | Self::RemoteRename { .. }
+            | Self::RemoteUpdate { .. }
+            | Self::RemoteTags { .. } => Side::Remote,
+            Self::LocalStatus { .. }
+            | Self::LocalCreate { .. }
+            | Self::LocalRename { .. }
+            | Self::LocalUpdate { .. }
+            | Self::LocalKeep { .. } => Side::Local,
+        }
+    }
+
+    /// The word for it in JSON, in the trail and in logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::RemoteStatus { .. } | Self::LocalStatus { .. } => "status",
+            Self::RemoteArchive { .. } => "archive",
+            Self::RemoteCreate { .. } | Self::LocalCreate { .. } => "create",
+            Self::RemoteLeave { .. } => "leave",
+            Self::RemoteRename { .. } | Self::LocalRename { .. } => "rename",
+            Self::RemoteUpdate { .. } | Self::LocalUpdate { .. } => "update",
+            Self::RemoteTags { .. } => "tags",
+            Self::LocalKeep { .. } => "keep",
+        }
+    }
 }
 
 impl fmt::Display for Reason {

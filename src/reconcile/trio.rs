@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{
     Contact, ContactId, EmailAddress, Key, MemberId, Registration, RegistrationId, SubscriptionStatus, Value,
 };
+use crate::reconcile::plan::Tombstone;
 
 /// Everything that a decision about one member may look at.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Trio {
     pub local: Vec<Registration>,
     /// The contact; `None` where there is none, proven by an answer and not by silence.
     pub remote: Option<Contact>,
+    /// What was laid when a member with this address was gone from both sides before.
+    pub tombstone: Option<Tombstone>,
     /// Why the member was set aside, while neither side has changed since.
     pub parked: Option<String>,
     /// Whether another member's contact already bears the address that the local side shows.

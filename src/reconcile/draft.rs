@@ -1,0 +1,233 @@
+//! A member's plan while it is being made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::model::{EmailAddress, Key, Registration, SubscriptionStatus, Value};
+use crate::reconcile::consent::{self, Decision, LocalWord, Question, RemoteWord, Verdict};
+use crate::reconcile::groups::{groups_of, tags_of};
+use crate::reconcile::meeting;
+use crate::reconcile::plan::{Class, Conflict, Meeting, MemberPlan, Operation, Planned, Reason, Tombstone};
+use crate::reconcile::policy::Policy;
+use crate::reconcile::trio::{Base, Trio};
+use crate::reconcile::values::{Values, local_values, remote_values, unknown_interests};
+
+/// The plan of one member, with what was decided so far.
+pub(super) struct Draft<'a> {
+    pub(super) trio: &'a Trio,
+    pub(super) policy: &'a Policy,
+    pub(super) meeting: Meeting,
+    /// The base as agreements move it.
+    pub(super) base: Base,
+    pub(super) operations: Vec<Planned>,
+    pub(super) conflicts: Vec<Conflict>,
+    pub(super) notes: Vec<String>,
+    pub(super) waits: Option<String>,
+    /// Whether a base exists once this is done.
+    pub(super) has_base: bool,
+    /// What every value is once all is written; what each side shows where nothing was merged.
+    pub(super) desired: Values,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(trio: &'a Trio, policy: &'a Policy) -> Self {
+        let base = trio.base.clone().unwrap_or_default();
+        let desired = match &trio.remote {
+            Some(contact) if trio.local.is_empty() => {
+                remote_values(contact, &trio.local, trio.base.as_ref(), policy)
+            }
+            Some(_) | None => local_values(&trio.local, trio.base.as_ref(), policy),
+        };
+        Self {
+            trio,
+            policy,
+            meeting: meeting(trio),
+            base,
+            operations: Vec::new(),
+            conflicts: Vec::new(),
+            notes: Vec::new(),
+            waits: None,
+            has_base: trio.base.is_some(),
+            desired,
+        }
+    }
+
+    pub(super) fn newest(&self) -> Option<&'a Registration> {
+        self.trio.local.last()
+    }
+
+    pub(super) fn note(&mut self, words: &str) {
+        self.notes.push(words.to_owned());
+    }
+
+    pub(super) fn plan(&mut self, operation: Operation, reason: &str, class: Class) {
+        self.operations.push(Planned { operation, reason: Reason(reason.to_owned()), class });
+    }
+
+    pub(super) fn local_word(&self) -> Option<LocalWord> {
+        consent::local_word(&self.trio.local, &self.base.consent, self.policy.register.consent_time)
+    }
+
+    pub(super) fn question(&self) -> Question<'a> {
+        let mut base = self.base.consent.clone();
+        if let Some(tombstone) =
+            self.trio.tombstone.as_ref().filter(|stone| stone.opted_out && self.trio.base.is_none())
+        {
+            base.opted_out_at = base.opted_out_at.max(Some(tombstone.at));
+        }
+        Question {
+            base,
+            local: self.local_word(),
+            remote: self.trio.remote.as_ref().map(RemoteWord::of),
+            policy: self.policy,
+            observed_at: self.trio.observed_at,
+        }
+    }
+
+    /// Whether a tombstone bars the rows: gone from both sides before, and no sign-up since.
+    pub(super) fn is_barred(&mut self) -> bool {
+        let Some(tombstone) = self.trio.tombstone.as_ref().filter(|stone| !stone.opted_out) else {
+            return false;
+        };
+        let signed_up_since = self.local_word().is_some_and(|word| word.at > Some(tombstone.at));
+        if !signed_up_since {
+            self.note("removed from both sides before; only a new sign-up brings the member back");
+        }
+        !signed_up_since
+    }
+
+    /// Lets the consent rule decide, and plans what it says.
+    pub(super) fn decide_status(&mut self) {
+        let decision = consent::decide(&self.question());
+        if let Some(note) = decision.note {
+            self.note(note);
+        }
+        self.conflicts.extend(decision.conflict.clone());
+        self.waits = self.waits.take().or(decision.waits.map(str::to_owned));
+        let Decision { verdict, standing, reason, class, .. } = decision;
+        let operation = match verdict {
+            Verdict::Stay => return,
+            Verdict::Agreed => {
+                self.has_base = true;
+                self.base.consent = standing;
+                return self.link();
+            }
+            Verdict::Remote(decided) => Operation::RemoteStatus { decided, standing },
+            Verdict::Archive => Operation::RemoteArchive { standing },
+            Verdict::CreateRemote(decided) => match self.newest() {
+                Some(row) => self.remote_create(row.email.clone(), decided, standing),
+                None => return,
+            },
+            Verdict::Local(status, changed_at) => Operation::LocalStatus { status, changed_at, standing },
+            Verdict::CreateLocal(changed_at) => match &self.trio.remote {
+                Some(contact) => Operation::LocalCreate {
+                    email: contact.email.clone(),
+                    changed_at,
+                    values: filled(&self.desired),
+                    standing,
+                },
+                None => return,
+            },
+        };
+        self.plan(operation, reason, class);
+    }
+
+    /// A contact to create from what the rows say.
+    pub(super) fn remote_create(
+        &self,
+        email: EmailAddress,
+        decided: consent::DecidedStatus,
+        standing: crate::reconcile::trio::Standing,
+    ) -> Operation {
+        let membership = self.newest().and_then(|row| row.membership.as_deref());
+        let groups = groups_of(self.policy, &self.desired, membership);
+        let proof =
+            self.trio.local.iter().rev().find(|row| row.signup_at.is_some() || row.signup_ip.is_some());
+        let signup_at: Option<Timestamp> = proof.and_then(|row| row.signup_at);
+        Operation::RemoteCreate {
+            email,
+            decided,
+            values: filled(&self.desired),
+            group_tags: tags_of(self.policy, &groups),
+            signup_ip: proof.and_then(|row| row.signup_ip.clone()).filter(|ip| !ip.is_empty()),
+            signup_at,
+            standing,
+        }
+    }
+
+    /// Links the base with what is there: rows that are new to it, and the contact.
+    pub(super) fn link(&mut self) {
+        let present: BTreeSet<_> = self.trio.local.iter().map(|row| &row.id).collect();
+        self.base.rows.retain(|id, _| present.contains(id));
+        for row in &self.trio.local {
+            self.base.rows.entry(row.id.clone()).or_insert_with(|| row.email.clone());
+        }
+        match &self.trio.remote {
+            Some(contact) if self.base.contact.is_none() => {
+                self.base.contact = Some((contact.contact_id.clone(), contact.email.clone()));
+            }
+            Some(_) => (),
+            None => {
+                self.base.contact = None;
+                self.base.values.clear();
+            }
+        }
+    }
+
+    /// Reports what the rows name and the audience lacks.
+    pub(super) fn report_unknown_interests(&mut self) {
+        for interest in unknown_interests(&self.trio.local, self.policy) {
+            self.note(&format!("Mailchimp has no interest {interest}: rosterd provision creates it"));
+            self.conflicts.push(Conflict::UnknownInterest { interest: interest.to_string() });
+        }
+    }
+
+    /// Nothing is left on either side: forget the member, but remember not to create it again.
+    pub(super) fn bury(self) -> MemberPlan {
+        let known = self.trio.base.as_ref().is_some_and(|base| !base.is_first_meeting());
+        let opted_out = self.base.consent.opted_out_at.is_some()
+            || matches!(self.base.consent.local, Some(SubscriptionStatus::Unsubscribed));
+        let address =
+            self.base.contact.as_ref().map(|(_, address)| address).or(self.base.rows.values().next());
+        MemberPlan {
+            member: self.trio.id,
+            meeting: self.meeting,
+            email: address.cloned(),
+            operations: Vec::new(),
+            conflicts: Vec::new(),
+            base: None,
+            waits: None,
+            tombstone: known.then_some(Tombstone { at: self.trio.observed_at, opted_out }),
+        }
+    }
+
+    /// A member that was set aside: nothing but its note.
+    pub(super) fn finish_parked(mut self) -> MemberPlan {
+        self.write_notes();
+        self.finish()
+    }
+
+    pub(super) fn finish(self) -> MemberPlan {
+        let contact = self.trio.remote.as_ref().map(|contact| &contact.email);
+        MemberPlan {
+            member: self.trio.id,
+            meeting: self.meeting,
+            email: self.trio.local.last().map(|row| &row.email).or(contact).cloned(),
+            operations: self.operations,
+            conflicts: self.conflicts,
+            base: self.has_base.then_some(self.base),
+            waits: self.waits,
+            tombstone: None,
+        }
+    }
+}
+
+/// The values that say something.
+fn filled(values: &Values) -> BTreeMap<Key, Value> {
+    values
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}

@@ -1,0 +1,151 @@
+//! How the base moves once a write was answered: to what the answer shows, and only for what was written.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Contact, Key, Registration, SubscriptionStatus, Value};
+use crate::reconcile::plan::Operation;
+use crate::reconcile::policy::Policy;
+use crate::reconcile::trio::{Base, Pair};
+use crate::reconcile::values::{local_values, remote_values};
+
+impl Base {
+    /// Whether neither side's consent is known yet.
+    pub fn is_first_meeting(&self) -> bool {
+        self.consent.local.is_none() && self.consent.remote.is_none()
+    }
+
+    /// The base once `operation` was done.
+    ///
+    /// `rows` and `contact` are what both sides show after it: the side that was written by its answer.
+    #[must_use]
+    pub fn after(
+        &self,
+        operation: &Operation,
+        rows: &[Registration],
+        contact: Option<&Contact>,
+        policy: &Policy,
+    ) -> Self {
+        let mut base = self.clone();
+        match operation {
+            Operation::RemoteStatus { standing, .. } | Operation::RemoteCreate { standing, .. } => {
+                base.consent = standing.clone();
+                base.consent.remote = contact.map(|contact| contact.status);
+            }
+            Operation::RemoteArchive { standing } => {
+                base.consent = standing.clone();
+                base.consent.remote = Some(SubscriptionStatus::Archived);
+            }
+            Operation::RemoteLeave { standing, .. } => {
+                base.consent = standing.clone();
+                base.contact = None;
+                base.values.clear();
+            }
+            Operation::LocalStatus { standing, .. } | Operation::LocalCreate { standing, .. } => {
+                base.consent = standing.clone();
+            }
+            Operation::RemoteRename { .. } | Operation::LocalRename { .. } => {
+                base.rows = rows.iter().map(|row| (row.id.clone(), row.email.clone())).collect();
+            }
+            Operation::RemoteUpdate { .. }
+            | Operation::RemoteTags { .. }
+            | Operation::LocalUpdate { .. }
+            | Operation::LocalKeep { .. } => (),
+        }
+        base.relink(operation, rows, contact);
+        base.settle_values(operation, rows, contact, policy);
+        base.note_own_write(operation, rows, contact);
+        base
+    }
+
+    /// Rows and contact that are new to the base are linked; a changed address moves only with the write that settles it.
+    fn relink(&mut self, operation: &Operation, rows: &[Registration], contact: Option<&Contact>) {
+        for row in rows {
+            self.rows.entry(row.id.clone()).or_insert_with(|| row.email.clone());
+        }
+        let moves = matches!(
+            operation,
+            Operation::RemoteRename { .. } | Operation::LocalRename { .. } | Operation::RemoteCreate { .. }
+        );
+        if matches!(operation, Operation::RemoteCreate { .. }) {
+            self.rows = rows.iter().map(|row| (row.id.clone(), row.email.clone())).collect();
+        }
+        match (contact, &self.contact) {
+            (Some(_), _) if matches!(operation, Operation::RemoteLeave { .. }) => (),
+            (Some(contact), link) if moves || link.is_none() => {
+                self.contact = Some((contact.contact_id.clone(), contact.email.clone()));
+            }
+            (Some(_) | None, _) => (),
+        }
+    }
+
+    fn settle_values(
+        &mut self,
+        operation: &Operation,
+        rows: &[Registration],
+        contact: Option<&Contact>,
+        policy: &Policy,
+    ) {
+        let Some(contact) = contact else { return };
+        let local = local_values(rows, Some(self), policy);
+        let remote = remote_values(contact, rows, Some(self), policy);
+        let shown = |values: &BTreeMap<Key, Value>, key: &Key, else_: &Value| {
+            values.get(key).unwrap_or(else_).clone()
+        };
+        match operation {
+            Operation::RemoteUpdate { source, .. } | Operation::RemoteTags { source, .. } => {
+                for (key, source) in source {
+                    let pair = Pair { local: source.clone(), remote: shown(&remote, key, source) };
+                    self.values.insert(key.clone(), pair);
+                }
+            }
+            Operation::LocalUpdate { source, .. } => {
+                for (key, source) in source {
+                    let pair = Pair { local: shown(&local, key, source), remote: source.clone() };
+                    self.values.insert(key.clone(), pair);
+                }
+            }
+            Operation::RemoteCreate { values, .. } => {
+                for (key, source) in values {
+                    let pair = Pair { local: source.clone(), remote: shown(&remote, key, source) };
+                    self.values.insert(key.clone(), pair);
+                }
+            }
+            Operation::LocalCreate { values, .. } => {
+                for (key, source) in values {
+                    let pair = Pair { local: shown(&local, key, source), remote: source.clone() };
+                    self.values.insert(key.clone(), pair);
+                }
+            }
+            Operation::RemoteStatus { .. }
+            | Operation::RemoteArchive { .. }
+            | Operation::RemoteLeave { .. }
+            | Operation::RemoteRename { .. }
+            | Operation::LocalStatus { .. }
+            | Operation::LocalRename { .. }
+            | Operation::LocalKeep { .. } => (),
+        }
+    }
+
+    /// Remembers the time stamp that our own write caused: it is nobody's edit.
+    fn note_own_write(&mut self, operation: &Operation, rows: &[Registration], contact: Option<&Contact>) {
+        match operation {
+            Operation::LocalStatus { .. }
+            | Operation::LocalCreate { .. }
+            | Operation::LocalRename { .. }
+            | Operation::LocalUpdate { .. } => {
+                self.local_written_at = rows.last().and_then(|row| row.updated_at)
+            }
+            Operation::RemoteStatus { .. }
+            | Operation::RemoteCreate { .. }
+            | Operation::RemoteRename { .. }
+            | Operation::RemoteUpdate { .. } => {
+                self.remote_written_at = contact.and_then(|contact| contact.last_changed);
+            }
+            // Neither answer shows a time: Rosterd's own columns move none, the others come without a body.
+            Operation::LocalKeep { .. }
+            | Operation::RemoteTags { .. }
+            | Operation::RemoteArchive { .. }
+            | Operation::RemoteLeave { .. } => (),
+        }
+    }
+}
