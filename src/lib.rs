@@ -1,6 +1,7 @@
 //! Rosterd keeps a membership register and a Mailchimp audience telling the same story.
 
 pub mod clock;
+pub mod config;
 pub mod mailchimp;
 pub mod model;
 pub mod reconcile;
