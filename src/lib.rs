@@ -6,3 +6,4 @@ pub mod mailchimp;
 pub mod model;
 pub mod reconcile;
 pub mod registrations;
+pub mod telemetry;

@@ -66,7 +66,7 @@ fn read_base_url(section: &mut Section<'_>, api_key: Option<&SecretString>) -> O
     if section.has("base_url") {
         return given;
     }
-    let derived = from_data_centre(api_key?.expose_secret());
+    let derived = from_key_suffix(api_key?.expose_secret());
     if derived.is_none() {
         section.problem(&secrets::given_key(section, "api_key"), &Mistake::NoDataCentre);
     }
@@ -75,7 +75,7 @@ fn read_base_url(section: &mut Section<'_>, api_key: Option<&SecretString>) -> O
 
 /// The data centre stands behind the key's hyphen.
 /// <https://mailchimp.com/developer/marketing/docs/fundamentals/#api-structure>
-fn from_data_centre(api_key: &str) -> Option<String> {
+fn from_key_suffix(api_key: &str) -> Option<String> {
     let (key, centre) = api_key.rsplit_once('-')?;
     let (letters, digits) = centre.split_at(centre.find(|c: char| c.is_ascii_digit())?);
     let plain = !key.is_empty()
@@ -101,7 +101,7 @@ mod tests {
             ("0123abcd-us6.evil.test/", None),
         ];
         for (key, expected) in cases {
-            assert_eq!(from_data_centre(key).as_deref(), expected, "{key}");
+            assert_eq!(from_key_suffix(key).as_deref(), expected, "{key}");
         }
     }
 }
