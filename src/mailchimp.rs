@@ -2,8 +2,15 @@
 //!
 //! Two traits, so that a dry run is one by type: whoever holds only [`ReadAudience`] cannot write.
 
+pub mod client;
+pub mod http;
+mod matching;
+pub mod provision;
+pub mod refusal;
+pub mod retry;
 pub mod schema;
 pub mod transport;
+pub mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 

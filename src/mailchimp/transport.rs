@@ -1,5 +1,6 @@
 //! One HTTP exchange with Mailchimp, over the network or, in tests, in process.
 
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,7 +34,9 @@ impl Method {
 }
 
 /// A request below the API's base URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `Debug` shows neither the key nor the body, so that neither can slip into a log.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// The method.
     pub method: Method,
@@ -45,8 +48,22 @@ pub struct Request {
     pub authorization: Option<String>,
 }
 
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, target, body, authorization } = self;
+        f.debug_struct("Request")
+            .field("method", method)
+            .field("target", target)
+            .field("body_bytes", &body.as_ref().map(Vec::len))
+            .field("authorized", &authorization.is_some())
+            .finish()
+    }
+}
+
 /// What came back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `Debug` shows no body: it holds addresses.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     /// The HTTP status code.
     pub status: u16,
@@ -58,6 +75,19 @@ pub struct Response {
     pub headers: Vec<(String, String)>,
     /// The body, whole.
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, content_type, date, headers, body } = self;
+        f.debug_struct("Response")
+            .field("status", status)
+            .field("content_type", content_type)
+            .field("date", date)
+            .field("headers", headers)
+            .field("body_bytes", &body.len())
+            .finish()
+    }
 }
 
 /// Why no answer came.

@@ -1,0 +1,206 @@
+//! The configuration: the file, then the environment, then validation; all problems at once, each with its key.
+//!
+//! [`Config::load`] is called once, by the command line, and each adapter receives its own part. Commands that need
+//! neither side read [`StateConfig::load`] and no secret.
+
+mod environment;
+mod guard;
+mod mailchimp;
+mod mapping;
+mod mistake;
+mod privacy;
+mod problem;
+mod registrations;
+mod secrets;
+mod section;
+mod state;
+mod sync;
+mod template;
+mod values;
+mod web;
+mod web_address;
+mod working_groups;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use toml::de::DeTable;
+
+pub use crate::config::environment::{
+    CONFIG_VARIABLE, Environment, LOCAL_PATH, LOG_VARIABLE, ProcessEnvironment, SYSTEM_PATH, locate,
+    log_filter,
+};
+pub use crate::config::guard::{GuardConfig, Limit};
+pub use crate::config::mailchimp::MailchimpConfig;
+pub use crate::config::mapping::{InterestConfig, InterestTarget, MergeFieldConfig};
+pub use crate::config::problem::{ConfigErrors, Problem};
+pub use crate::config::registrations::{RegisterLocation, RegistrationsConfig};
+pub use crate::config::state::StateConfig;
+pub use crate::config::sync::SyncConfig;
+pub use crate::config::template::TEMPLATE;
+#[cfg(test)]
+pub(crate) use crate::config::template::uncommented;
+pub use crate::config::values::Share;
+pub use crate::config::web::WebConfig;
+
+use crate::config::mapping::Mapped;
+use crate::config::section::{Document, Section};
+use crate::config::working_groups::Taken;
+use crate::reconcile::policy::{Policy, WorkingGroup};
+
+/// Everything the file says, checked, with the secrets it points at.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file itself.
+    pub path: PathBuf,
+    /// The register.
+    pub registrations: RegistrationsConfig,
+    /// The audience.
+    pub mailchimp: MailchimpConfig,
+    /// Our own memory.
+    pub state: StateConfig,
+    /// How often, and who wins what.
+    pub sync: SyncConfig,
+    /// What a person is asked about.
+    pub guard: GuardConfig,
+    /// The merge fields, in the order of the file.
+    pub merge_fields: Vec<MergeFieldConfig>,
+    /// The dimensions, in the order of the file.
+    pub interests: Vec<InterestConfig>,
+    /// The working groups, in the order of the file, each with its tag.
+    pub working_groups: Vec<WorkingGroup>,
+    /// The HTTP interface; `None` where it is off.
+    pub web: Option<WebConfig>,
+}
+
+impl Config {
+    /// Reads the file at `path` and the secrets it points at.
+    ///
+    /// # Errors
+    ///
+    /// All problems of the file together; the program exits with 2.
+    pub fn load(path: &Path, environment: &dyn Environment) -> Result<Self, ConfigErrors> {
+        Self::load_with::<toml::Table>(path, environment).map(|(config, _)| config)
+    }
+
+    /// The same, and reads the mapping of the register as an `M` (the register adapter's own type, which this layer
+    /// does not know), so that a mistake in it is reported together with all others.
+    ///
+    /// # Errors
+    ///
+    /// All problems of the file together; the program exits with 2.
+    pub fn load_with<M: DeserializeOwned>(
+        path: &Path,
+        environment: &dyn Environment,
+    ) -> Result<(Self, M), ConfigErrors> {
+        let text = read_file(path)?;
+        Self::parse(path, &text, environment)
+    }
+
+    /// The part of the policy that the configuration alone decides; `fields`, `dimensions`, `subscribe_url` and
+    /// `register` are left empty for whoever has seen the audience and the register.
+    pub fn policy_seed(&self) -> Policy {
+        Policy {
+            new_local: self.sync.new_local,
+            new_remote: self.sync.new_remote,
+            resubscribe: self.sync.resubscribe,
+            gone_local: self.sync.gone_local,
+            prefer: self.sync.prefer,
+            working_groups: self.working_groups.clone(),
+            ..Policy::default()
+        }
+    }
+
+    fn parse<M: DeserializeOwned>(
+        path: &Path,
+        text: &str,
+        environment: &dyn Environment,
+    ) -> Result<(Self, M), ConfigErrors> {
+        let table = parse_toml(path, text)?;
+        let document = Document::new(path, text, environment);
+        let read = read_root::<M>(path, document.root(&table));
+        document.verdict()?;
+        // Whoever yields nothing has noted why: a verdict without a problem comes with a configuration.
+        read.ok_or_else(|| whole_file(path, "cannot be read".to_owned()))
+    }
+}
+
+impl StateConfig {
+    /// Reads where the state is and nothing else, for commands that need neither side and may know no secret.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is no TOML, or its `[state]` is wrong; the program exits with 2.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let text = read_file(path)?;
+        let table = parse_toml(path, &text)?;
+        let document = Document::new(path, &text, &ProcessEnvironment);
+        let read = document.root(&table).table("state", state::read).flatten();
+        document.verdict()?;
+        read.ok_or_else(|| whole_file(path, "cannot be read".to_owned()))
+    }
+}
+
+fn read_root<M: DeserializeOwned>(path: &Path, mut root: Section<'_>) -> Option<(Config, M)> {
+    let registrations = root.table("registrations", registrations::read::<M>).flatten();
+    let mailchimp = root.table("mailchimp", mailchimp::read).flatten();
+    let state = root.table("state", state::read).flatten();
+    let sync = root.table("sync", sync::read).flatten();
+    let guard = root.table("guard", guard::read).flatten();
+    let mut mapped = Mapped::default();
+    let merge_fields = root.tables("merge_field", |section| {
+        let field = mapping::read_merge_field(section, &mut mapped)?;
+        if let Some((registrations, _)) = &registrations {
+            mapping::refuse_reserved(section, &field, &registrations.mapping);
+        }
+        Some(field)
+    });
+    let interests = root.tables("interest", |section| mapping::read_interest(section, &mut mapped));
+    let mut taken = Taken::default();
+    let working_groups =
+        root.tables("working_group", |section| working_groups::read(section, &mapped, &mut taken));
+    let web = root.optional_table("web", web::read);
+    root.optional_table("privacy", privacy::read);
+    root.finish();
+    let (registrations, mapping) = registrations?;
+    let config = Config {
+        path: path.to_owned(),
+        registrations,
+        mailchimp: mailchimp?,
+        state: state?,
+        sync: sync?,
+        guard: guard?,
+        merge_fields,
+        interests,
+        working_groups,
+        web,
+    };
+    Some((config, mapping))
+}
+
+fn read_file(path: &Path) -> Result<String, ConfigErrors> {
+    fs::read_to_string(path)
+        .map_err(|error| whole_file(path, format!("cannot be read: {error}; `rosterd init` writes one")))
+}
+
+/// Parses the text; a broken text is all that can be said about the file.
+fn parse_toml<'t>(path: &Path, text: &'t str) -> Result<DeTable<'t>, ConfigErrors> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Ok(table.into_inner());
+    }
+    let problems = errors.iter().map(|error| {
+        let place = error.span().map(|span| section::line_and_column(text, span.start));
+        Problem { place, key: String::new(), said: error.message().to_owned() }
+    });
+    Err(ConfigErrors { path: path.to_owned(), problems: problems.collect() })
+}
+
+fn whole_file(path: &Path, said: String) -> ConfigErrors {
+    let problem = Problem { place: None, key: String::new(), said };
+    ConfigErrors { path: path.to_owned(), problems: vec![problem] }
+}
+
+#[cfg(test)]
+mod tests;

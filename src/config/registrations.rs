@@ -1,0 +1,112 @@
+//! `[registrations]`: where the register is; how its tables and columns are called is read by the register's own adapter.
+
+use std::path::PathBuf;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use crate::config::mistake::Mistake;
+use crate::config::secrets;
+use crate::config::section;
+use crate::config::section::Section;
+use crate::config::values;
+
+/// The keys that say where the register is; all others of the section are the mapping.
+const PLACE_KEYS: [&str; 3] = ["url", "url_env", "url_file"];
+
+/// The register.
+#[derive(Clone, Debug)]
+pub struct RegistrationsConfig {
+    /// Where it is.
+    pub location: RegisterLocation,
+    /// The rest of the section as it stands: table, columns and the like, for the register's adapter to read.
+    pub mapping: toml::Table,
+}
+
+/// Where the register is, and what kind of database it is.
+#[derive(Clone, Debug)]
+pub enum RegisterLocation {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// A PostgreSQL address, `postgres://…`, with what may be a password in it.
+    Postgres(SecretString),
+    /// A MySQL or MariaDB address, `mysql://…`, with what may be a password in it.
+    Mysql(SecretString),
+}
+
+/// Reads the section, and the mapping as an `M`, which knows the keys of the mapping and refuses others.
+pub(crate) fn read<M: DeserializeOwned>(section: &mut Section<'_>) -> Option<(RegistrationsConfig, M)> {
+    let location = read_location(section);
+    let rest = section.rest();
+    let table = read_mapping::<toml::Table>(section, rest.clone());
+    let mapping = read_mapping::<M>(section, rest);
+    Some((RegistrationsConfig { location: location?, mapping: table? }, mapping?))
+}
+
+fn read_location(section: &mut Section<'_>) -> Option<RegisterLocation> {
+    let plain = section.read("url", values::text);
+    if section.has("url") && (section.has("url_env") || section.has("url_file")) {
+        section.problem("url", &Mistake::ExactlyOne(PLACE_KEYS.map(str::to_owned).to_vec()));
+    }
+    if PLACE_KEYS.iter().all(|key| !section.has(key)) {
+        section.problem("url", &Mistake::ExactlyOne(PLACE_KEYS.map(str::to_owned).to_vec()));
+    }
+    let secret = secrets::pointed_at(section, "url");
+    let (key, url) = match (plain, secret) {
+        (Some(plain), None) => ("url".to_owned(), SecretString::from(plain)),
+        (None, Some(secret)) => (secrets::given_key(section, "url"), secret),
+        _ => return None,
+    };
+    let location = locate(section, &key, &url);
+    location.map_err(|mistake| section.problem(&key, &mistake)).ok()
+}
+
+fn locate(section: &Section<'_>, key: &str, url: &SecretString) -> Result<RegisterLocation, Mistake> {
+    let text = url.expose_secret().trim();
+    if let Some(path) = text.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let given = !path.is_empty() && !path.starts_with(':');
+        return if given {
+            Ok(RegisterLocation::Sqlite(section.document.resolve(path)))
+        } else {
+            Err(Mistake::RegisterUrl)
+        };
+    }
+    let (scheme, rest) = text.split_once("://").ok_or(Mistake::RegisterUrl)?;
+    let user = rest.split('/').next().and_then(|host| host.rsplit_once('@')).map(|(user, _)| user);
+    let in_query = rest.split_once('?').is_some_and(|(_, query)| query.to_lowercase().contains("password="));
+    if key == "url" && (user.is_some_and(|user| user.contains(':')) || in_query) {
+        return Err(Mistake::RegisterPassword);
+    }
+    match scheme {
+        "postgres" | "postgresql" => Ok(RegisterLocation::Postgres(SecretString::from(text))),
+        "mysql" | "mariadb" => Ok(RegisterLocation::Mysql(SecretString::from(text))),
+        _ => Err(Mistake::RegisterUrl),
+    }
+}
+
+fn read_mapping<M: DeserializeOwned>(section: &Section<'_>, table: Spanned<DeTable<'_>>) -> Option<M> {
+    let at = table.span();
+    let value = Spanned::new(at.clone(), DeValue::Table(table.into_inner()));
+    let error = match M::deserialize(ValueDeserializer::from(value)) {
+        Ok(mapping) => return Some(mapping),
+        Err(error) => error,
+    };
+    let at = error.span().map_or(at.start, |span| span.start);
+    section.document.problem(Some(at), section.name("").trim_end().to_owned(), &translate(error.message()));
+    None
+}
+
+/// Serde's words for an unknown key, in ours.
+fn translate(said: &str) -> Mistake {
+    let mut quoted = said.split('`').skip(1).step_by(2);
+    match (said.starts_with("unknown field"), quoted.next()) {
+        (true, Some(found)) => {
+            let nearest = section::nearest(found, quoted.chain(PLACE_KEYS));
+            Mistake::UnknownIn { found: found.to_owned(), nearest }
+        }
+        _ => Mistake::Said(said.to_owned()),
+    }
+}
