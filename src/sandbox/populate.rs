@@ -71,3 +71,28 @@ fn plausible(world: &mut World, number: usize, then: i64, chances: &mut Sequence
     }
     member
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::sandbox::testing::Api;
+
+    #[test]
+    fn a_crowd_is_plausible_and_the_same_each_time() {
+        let crowd = |count: usize| {
+            let api = Api::new();
+            api.interests("Topics", "checkboxes", &["Finance", "Transport"]);
+            api.sandbox.populate(count);
+            api
+        };
+        let (one, other) = (crowd(500), crowd(500));
+        assert_eq!(one.sandbox.addresses(), other.sandbox.addresses());
+        let (status, page) = one.get("/members?status=subscribed&count=1000");
+        let members = page["members"].as_array().unwrap();
+        assert_eq!(status, 200);
+        assert!((440..500).contains(&members.len()), "{} subscribed", members.len());
+        assert!(members.iter().all(|member| !member["full_name"].as_str().unwrap().is_empty()));
+        assert_eq!(page, other.get("/members?status=subscribed&count=1000").1);
+        one.sandbox.populate(10);
+        assert_eq!(one.sandbox.addresses().len(), 510);
+    }
+}
