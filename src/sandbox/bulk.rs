@@ -185,3 +185,135 @@ pub(crate) fn write_members(world: &World, slots: &[u32], out: &mut Vec<u8>) {
     }
     out.push(b']');
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use serde_json::json;
+
+    use crate::sandbox::ArchivedInBulk;
+    use crate::sandbox::ComplianceInBulk;
+    use crate::sandbox::SandboxOptions;
+    use crate::sandbox::testing::Api;
+    use crate::sandbox::testing::address;
+    use crate::sandbox::testing::refusal;
+
+    /// Subscribes the member in a situation: `new`, `updated` with the status shown, or code and words of the error.
+    fn check(options: SandboxOptions, name: &str, update: bool, expected: &str) {
+        let api = Api::with_everybody(options);
+        let member = json!({"email_address": address(name), "status": "subscribed"});
+        let (status, document) = api.post("", json!({"members": [member], "update_existing": update}));
+        assert_eq!(status, 200);
+        let shown = |key: &str| document[key][0]["status"].as_str().map(|status| format!("{key} {status}"));
+        let error = &document["errors"][0];
+        let found = shown("new_members").or_else(|| shown("updated_members")).unwrap_or_else(|| {
+            let text = |key: &str| error[key].as_str().unwrap();
+            format!(
+                "{} {}",
+                text("error_code"),
+                text("error").split(' ').skip(1).take(3).collect::<Vec<_>>().join(" ")
+            )
+        });
+        assert_eq!(found, expected, "{name}, update_existing: {update}");
+    }
+
+    #[test]
+    fn each_member_is_dealt_with_by_itself() {
+        let exists = "ERROR_CONTACT_EXISTS is already a";
+        let compliance = "ERROR_GENERIC is in a";
+        for (name, created, updated) in [
+            ("nobody", "new_members subscribed", "new_members subscribed"),
+            ("subscribed", exists, "updated_members subscribed"),
+            ("unsubscribed", exists, "updated_members subscribed"),
+            ("left", exists, compliance),
+            ("complained", exists, compliance),
+            ("bounced", exists, compliance),
+            ("archived", "new_members subscribed", "updated_members subscribed"),
+            ("left-archived", compliance, compliance),
+            ("pending", exists, "updated_members subscribed"),
+            ("forgotten", "ERROR_GENERIC was permanently deleted", "ERROR_GENERIC was permanently deleted"),
+        ] {
+            check(SandboxOptions::default(), name, false, created);
+            check(SandboxOptions::default(), name, true, updated);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_of_mailchimp_can_be_switched() {
+        let refused =
+            SandboxOptions { archived_in_bulk: ArchivedInBulk::Refused, ..SandboxOptions::default() };
+        check(refused.clone(), "archived", false, "ERROR_CONTACT_EXISTS is already a");
+        check(refused, "archived", true, "ERROR_CONTACT_EXISTS is already a");
+        let ignored =
+            SandboxOptions { compliance_in_bulk: ComplianceInBulk::Ignored, ..SandboxOptions::default() };
+        check(ignored.clone(), "left", true, "updated_members unsubscribed");
+        check(ignored, "bounced", true, "updated_members cleaned");
+    }
+
+    #[test]
+    fn one_refusal_does_not_stop_the_others() {
+        let api = Api::new();
+        let member = |email: &str| json!({"email_address": email, "status": "subscribed", "tags": ["Donor"]});
+        let members = json!([
+            member("a@x.example.org"),
+            member("b@example.com"),
+            member("c@x.example.org"),
+            member("nobody")
+        ]);
+        let (_, document) = api.post("", json!({"members": members}));
+        let counts =
+            ["total_created", "total_updated", "error_count"].map(|key| document[key].as_u64().unwrap());
+        assert_eq!(counts, [2, 0, 2]);
+        assert_eq!(document["new_members"][1]["tags"][0]["name"], "Donor");
+        assert_eq!(document["errors"][1]["error"], "Please provide a valid email address.");
+    }
+
+    #[test]
+    fn errors_about_a_field_name_it() {
+        let api = Api::new();
+        let (_, field) = api.post("/merge-fields", json!({"name": "Age", "tag": "AGE", "type": "number"}));
+        assert_eq!(field["tag"], "AGE");
+        let member = json!({"email_address": "a@x.example.org", "status": "subscribed", "merge_fields": {"AGE": "old"}});
+        let (_, document) = api.post("", json!({"members": [member]}));
+        let error = &document["errors"][0];
+        assert_eq!(
+            (&error["field"], &error["field_message"]),
+            (&json!("AGE"), &json!("Please enter a number"))
+        );
+    }
+
+    #[test]
+    fn a_duplicate_in_the_call_is_an_error_unless_it_is_to_be_skipped() {
+        let member = |name: &str| json!({"email_address": "a@x.example.org", "status": "subscribed", "merge_fields": {"FNAME": name}});
+        for (query, errors) in [("", 1), ("?skip_duplicate_check=true", 0)] {
+            let api = Api::new();
+            let (_, document) = api.post(query, json!({"members": [member("Ada"), member("Grace")]}));
+            assert_eq!((&document["total_created"], &document["error_count"]), (&json!(1), &json!(errors)));
+            assert_eq!(api.shows("a@x.example.org", "merge_fields")["FNAME"], "Ada", "the first one wins");
+        }
+    }
+
+    #[test]
+    fn sync_tags_replaces_what_was_there() {
+        for (sync, expected) in [(false, vec!["one", "two"]), (true, vec!["two"])] {
+            let api = Api::new();
+            let body = |tag: &str| json!({"members": [{"email_address": "a@x.example.org", "status": "subscribed", "tags": [tag]}], "update_existing": true, "sync_tags": sync});
+            api.post("", body("one"));
+            api.post("", body("two"));
+            let tags = api.shows("a@x.example.org", "tags");
+            let names: Vec<&str> =
+                tags.as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
+            assert_eq!(names, expected);
+        }
+    }
+
+    #[test]
+    fn more_than_five_hundred_are_refused_whole() {
+        let api = Api::new();
+        let members: Value =
+            (0..501).map(|number| json!({"email_address": format!("{number}@x.example.org")})).collect();
+        assert_eq!(refusal(&api.post("", json!({"members": members}))).0, 400);
+        assert_eq!(refusal(&api.post("", json!({"update_existing": true}))).0, 400);
+        assert!(api.sandbox.addresses().is_empty());
+    }
+}

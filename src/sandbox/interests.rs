@@ -218,3 +218,103 @@ fn document(world: &World, interest: &Interest) -> Value {
         "_links": [],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::mailchimp::transport::Method;
+    use crate::sandbox::FormEntry;
+    use crate::sandbox::SandboxOptions;
+    use crate::sandbox::testing::Api;
+    use crate::sandbox::testing::address;
+    use crate::sandbox::testing::refusal;
+
+    #[test]
+    fn only_the_interests_that_were_sent_change() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let ids = api.interests("Topics", "checkboxes", &["Finance", "Transport"]);
+        let email = address("subscribed");
+        api.patch(&email, json!({"interests": {ids[0].clone(): true}}));
+        let (_, member) = api.patch(&email, json!({"interests": {ids[1].clone(): true}}));
+        assert_eq!(member["interests"], json!({ids[0].clone(): true, ids[1].clone(): true}));
+    }
+
+    #[test]
+    fn the_api_does_not_keep_radio_choices_apart_but_the_preference_center_does() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let ids = api.interests("Region", "radio", &["North", "South"]);
+        let email = address("subscribed");
+        let (_, member) =
+            api.patch(&email, json!({"interests": {ids[0].clone(): true, ids[1].clone(): true}}));
+        assert_eq!(member["interests"], json!({ids[0].clone(): true, ids[1].clone(): true}));
+        api.sandbox.person().edit_preferences(&email, &FormEntry::new().tick("South")).unwrap();
+        assert_eq!(api.shows(&email, "interests"), json!({ids[0].clone(): false, ids[1].clone(): true}));
+    }
+
+    #[test]
+    fn lists_page_by_ten() {
+        let api = Api::new();
+        let names: Vec<String> = (0..12).map(|number| format!("i{number}")).collect();
+        api.interests("Topics", "checkboxes", &names.iter().map(String::as_str).collect::<Vec<_>>());
+        let (_, categories) = api.get("/interest-categories");
+        let below =
+            format!("/interest-categories/{}/interests", categories["categories"][0]["id"].as_str().unwrap());
+        let (_, page) = api.get(&below);
+        assert_eq!((page["interests"].as_array().unwrap().len(), &page["total_items"]), (10, &json!(12)));
+        let (_, page) = api.get(&format!("{below}?count=100"));
+        assert_eq!(page["interests"].as_array().unwrap().len(), 12);
+    }
+
+    #[test]
+    fn an_audience_has_sixty_interests_at_most() {
+        let api = Api::new();
+        let names: Vec<String> = (0..60).map(|number| format!("i{number}")).collect();
+        let ids =
+            api.interests("Topics", "checkboxes", &names.iter().map(String::as_str).collect::<Vec<_>>());
+        let (_, category) = api.post("/interest-categories", json!({"title": "More", "type": "hidden"}));
+        let below = format!("/interest-categories/{}/interests", category["id"].as_str().unwrap());
+        let answer = api.post(&below, json!({"name": "one more"}));
+        let text = "Cannot have more than 60 interests per list (Across all categories)";
+        assert_eq!(refusal(&answer), (400, "Invalid Resource".to_owned(), text.to_owned()));
+        let (_, categories) = api.get("/interest-categories");
+        let first = categories["categories"][0]["id"].as_str().unwrap();
+        let path = format!("/interest-categories/{first}/interests/{}", ids[0]);
+        assert_eq!(api.call(Method::Delete, &path, None).0, 204);
+        assert_eq!(api.post(&below, json!({"name": "one more"})).0, 200);
+    }
+
+    #[test]
+    fn deleting_an_interest_takes_it_from_everybody_without_a_change() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let ids = api.interests("Topics", "checkboxes", &["Finance", "Transport"]);
+        let email = address("subscribed");
+        api.patch(&email, json!({"interests": {ids[0].clone(): true}}));
+        let before = api.shows(&email, "last_changed");
+        api.clock.advance(std::time::Duration::from_secs(60));
+        let (_, categories) = api.get("/interest-categories");
+        let category = categories["categories"][0]["id"].as_str().unwrap();
+        api.call(Method::Delete, &format!("/interest-categories/{category}/interests/{}", ids[0]), None);
+        assert_eq!(api.shows(&email, "interests"), json!({ids[1].clone(): false}));
+        assert_eq!(api.shows(&email, "last_changed"), before);
+        let new = api.interests("Other", "checkboxes", &["In the free place"]);
+        assert_eq!(api.shows(&email, "interests")[&new[0]], false);
+    }
+
+    #[test]
+    fn categories_and_interests_are_renamed_and_refused_twice() {
+        let api = Api::new();
+        api.interests("Topics", "checkboxes", &["Finance"]);
+        assert_eq!(
+            refusal(&api.post("/interest-categories", json!({"title": "topics", "type": "radio"}))).0,
+            400
+        );
+        let (_, categories) = api.get("/interest-categories");
+        let path = format!("/interest-categories/{}", categories["categories"][0]["id"].as_str().unwrap());
+        let (_, renamed) = api.call(Method::Patch, &path, Some(json!({"title": "Themes"})));
+        assert_eq!(renamed["title"], "Themes");
+        assert_eq!(refusal(&api.post(&format!("{path}/interests"), json!({"name": "FINANCE"}))).0, 400);
+        assert_eq!(api.call(Method::Delete, &path, None).0, 204);
+        assert_eq!(api.get(&format!("{path}/interests")).0, 404);
+    }
+}

@@ -193,3 +193,116 @@ fn document(world: &World, field: &MergeField, place: usize) -> Value {
         "_links": [],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::mailchimp::transport::Method;
+    use crate::sandbox::SandboxOptions;
+    use crate::sandbox::testing::Api;
+    use crate::sandbox::testing::address;
+    use crate::sandbox::testing::refusal;
+
+    #[test]
+    fn a_new_audience_has_four_fields() {
+        let (_, fields) =
+            Api::new().get("/merge-fields?fields=merge_fields.tag,merge_fields.type,total_items");
+        let expected = [("FNAME", "text"), ("LNAME", "text"), ("ADDRESS", "address"), ("PHONE", "phone")];
+        let expected = expected.map(|(tag, kind)| json!({"tag": tag, "type": kind}));
+        assert_eq!(fields, json!({"merge_fields": expected, "total_items": 4}));
+    }
+
+    #[test]
+    fn fields_are_created_renamed_and_deleted_and_the_id_stays() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let (_, field) =
+            api.post("/merge-fields", json!({"name": "Organisation", "tag": "organisation", "type": "text"}));
+        assert_eq!(field["tag"], "ORGANISATI", "ten characters");
+        let path = format!("/merge-fields/{}", field["merge_id"]);
+        let email = address("subscribed");
+        api.patch(&email, json!({"merge_fields": {"ORGANISATI": "LPSA"}}));
+        let (_, renamed) = api.call(Method::Patch, &path, Some(json!({"tag": "ORG"})));
+        assert_eq!(renamed["merge_id"], field["merge_id"]);
+        assert_eq!(api.shows(&email, "merge_fields")["ORG"], "LPSA");
+        assert_eq!(api.call(Method::Delete, &path, None).0, 204);
+        assert!(api.shows(&email, "merge_fields").get("ORG").is_none());
+        assert_eq!(api.get(&path).0, 404);
+    }
+
+    #[test]
+    fn fields_that_cannot_be_are_refused() {
+        let api = Api::new();
+        for (body, sentence) in [
+            (
+                json!({"name": "First", "tag": "FNAME", "type": "text"}),
+                "A Merge Field with the tag \"FNAME\" already exists for this list.",
+            ),
+            (json!({"name": "X"}), "Required fields were not provided: type"),
+            (json!({"type": "text"}), "Required fields were not provided: name"),
+        ] {
+            assert_eq!(refusal(&api.post("/merge-fields", body)).2, sentence);
+        }
+        let create = |number: usize| {
+            api.post("/merge-fields", json!({"name": format!("F{number}"), "type": "text"})).0
+        };
+        let answers: Vec<u16> = (0..27).map(create).collect();
+        assert_eq!(
+            (answers.iter().filter(|status| **status == 200).count(), answers[26]),
+            (26, 400),
+            "thirty in all"
+        );
+    }
+
+    #[test]
+    fn required_fields_must_be_there_unless_validation_is_skipped() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        api.post(
+            "/merge-fields",
+            json!({"name": "Country", "tag": "COUNTRY", "type": "text", "required": true}),
+        );
+        let email = address("subscribed");
+        let answer = api.patch(&email, json!({"merge_fields": {"FNAME": "Grace"}}));
+        assert_eq!(refusal(&answer), (400, "Invalid Resource".to_owned(), "Please enter a value".to_owned()));
+        assert_eq!(answer.1["detail"], "Your merge fields were invalid.");
+        assert_eq!(answer.1["errors"][0]["field"], "COUNTRY");
+        let target = format!("/members/{email}?skip_merge_validation=true");
+        assert_eq!(
+            api.call(Method::Patch, &target, Some(json!({"merge_fields": {"FNAME": "Grace"}}))).0,
+            200
+        );
+        let new = json!({"email_address": address("new"), "status": "subscribed"});
+        assert_eq!(api.post("/members", new.clone()).0, 400);
+        assert_eq!(api.post("/members?skip_merge_validation=true", new).0, 200);
+    }
+
+    #[test]
+    fn an_incomplete_address_that_is_stored_refuses_every_later_update() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let email = address("subscribed");
+        let skip = format!("/members/{email}?skip_merge_validation=true");
+        let body = json!({"merge_fields": {"ADDRESS": {"addr1": "1 Main St", "city": "Springfield"}}});
+        assert_eq!(refusal(&api.patch(&email, body.clone())).2, "Please enter a complete address");
+        assert_eq!(api.call(Method::Patch, &skip, Some(body)).0, 200);
+        assert_eq!(
+            refusal(&api.patch(&email, json!({"merge_fields": {"FNAME": "Grace"}}))).2,
+            "Please enter a complete address"
+        );
+        assert_eq!(api.call(Method::Patch, &skip, Some(json!({"merge_fields": {"FNAME": "Grace"}}))).0, 200);
+        assert_eq!(api.patch(&email, json!({"merge_fields": {"ADDRESS": ""}})).0, 200);
+        assert_eq!(api.shows(&email, "merge_fields")["ADDRESS"], "");
+    }
+
+    #[test]
+    fn types_are_checked_even_where_validation_is_skipped() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        api.post("/merge-fields", json!({"name": "LTV", "tag": "LTV", "type": "number"}));
+        let target = format!("/members/{}?skip_merge_validation=true", address("subscribed"));
+        let answer = api.call(Method::Patch, &target, Some(json!({"merge_fields": {"LTV": "much"}})));
+        assert_eq!(answer.1["errors"], json!([{"field": "LTV", "message": "Please enter a number"}]));
+        let (_, member) = api.call(Method::Patch, &target, Some(json!({"merge_fields": {"LTV": "15.5"}})));
+        assert_eq!(member["merge_fields"]["LTV"], 15.5, "read back as a number");
+        let (_, member) = api.call(Method::Patch, &target, Some(json!({"merge_fields": {"LTV": ""}})));
+        assert_eq!(member["merge_fields"]["LTV"], "");
+    }
+}

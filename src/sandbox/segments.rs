@@ -188,3 +188,64 @@ fn document(world: &World, tag: &Tag) -> Value {
         "_links": [],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use serde_json::json;
+
+    use crate::sandbox::SandboxOptions;
+    use crate::sandbox::testing::Api;
+    use crate::sandbox::testing::address;
+    use crate::sandbox::testing::member_path;
+    use crate::sandbox::testing::refusal;
+
+    fn segment(api: &Api) -> String {
+        api.post(
+            &format!("{}/tags", member_path(&address("archived"))),
+            json!({"tags": [{"name": "Donor", "status": "active"}]}),
+        );
+        let (_, found) = api.get("/tag-search?name=donor");
+        format!("/segments/{}", found["tags"][0]["id"])
+    }
+
+    #[test]
+    fn a_tag_is_filled_and_emptied_through_its_segment() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let path = segment(&api);
+        let emails = ["subscribed", "left", "archived", "nobody"].map(address);
+        let (_, added) = api.post(&path, json!({"members_to_add": emails}));
+        assert_eq!((&added["total_added"], &added["error_count"]), (&json!(2), &json!(1)));
+        assert_eq!(added["errors"][0]["email_addresses"], json!([address("archived"), address("nobody")]));
+        let (_, shown) = api.get(&format!("{path}/members?fields=members.email_address,total_items"));
+        assert_eq!(shown["members"], json!([{"email_address": address("subscribed")}]));
+        let (_, shown) = api.get(&format!("{path}/members?include_unsubscribed=true"));
+        assert_eq!(shown["total_items"], 2);
+        let (_, removed) = api.post(&path, json!({"members_to_remove": [address("left")]}));
+        assert_eq!(removed["total_removed"], 1);
+        assert_eq!(api.shows(&address("left"), "tags_count"), 0);
+    }
+
+    #[test]
+    fn more_than_five_hundred_are_refused() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let path = segment(&api);
+        let emails: Value = (0..501).map(|number| json!(format!("{number}@x.example.org"))).collect();
+        assert_eq!(refusal(&api.post(&path, json!({"members_to_add": emails}))).0, 400);
+        assert_eq!(api.get("/segments/7").0, 404);
+    }
+
+    #[test]
+    fn segments_are_created_listed_and_deleted() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let body = json!({"name": "Board", "static_segment": [address("subscribed")]});
+        let (_, created) = api.post("/segments", body.clone());
+        assert_eq!(created["member_count"], 1);
+        assert_eq!(refusal(&api.post("/segments", body)).0, 400);
+        let (_, listed) = api.get("/segments");
+        assert_eq!(listed["total_items"], 1);
+        let path = format!("/segments/{}", created["id"]);
+        assert_eq!(api.call(crate::mailchimp::transport::Method::Delete, &path, None).0, 204);
+        assert_eq!(api.shows(&address("subscribed"), "tags_count"), 0);
+    }
+}

@@ -118,3 +118,92 @@ pub(crate) fn touch(world: &mut World, id: u32, now: i64) {
         tag.updated = now;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use serde_json::json;
+
+    use crate::sandbox::SandboxOptions;
+    use crate::sandbox::testing::Api;
+    use crate::sandbox::testing::address;
+    use crate::sandbox::testing::member_path;
+    use crate::sandbox::testing::refusal;
+
+    fn tags_path(name: &str) -> String {
+        format!("{}/tags", member_path(&address(name)))
+    }
+
+    fn tag(name: &str, status: &str) -> Value {
+        json!({"tags": [{"name": name, "status": status}]})
+    }
+
+    #[test]
+    fn only_named_tags_change_and_the_first_case_stays() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let path = tags_path("subscribed");
+        for (body, expected) in [
+            (tag("Donor", "active"), vec!["Donor"]),
+            (tag("Board", "active"), vec!["Donor", "Board"]),
+            (tag("DONOR", "active"), vec!["Donor", "Board"]),
+            (tag("nobody", "inactive"), vec!["Donor", "Board"]),
+            (tag("donor", "inactive"), vec!["Board"]),
+            (json!({"tags": []}), vec!["Board"]),
+            (tag("dOnOr", "active"), vec!["Board", "Donor"]),
+        ] {
+            assert_eq!(api.post(&path, body.clone()), (204, Value::Null));
+            let (_, document) = api.get(&path);
+            let names: Vec<&str> = document["tags"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|tag| tag["name"].as_str().unwrap())
+                .collect();
+            assert_eq!(names, expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn archived_members_take_tags_and_unknown_ones_do_not_exist() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        assert_eq!(api.post(&tags_path("archived"), tag("Donor", "active")).0, 204);
+        assert_eq!(refusal(&api.post(&tags_path("nobody"), tag("Donor", "active"))).1, "Resource Not Found");
+        assert_eq!(refusal(&api.post(&tags_path("archived"), tag("Donor", "on"))).0, 400);
+        assert_eq!(refusal(&api.post(&tags_path("archived"), json!({}))).0, 400);
+    }
+
+    #[test]
+    fn the_member_shows_fifty_tags_and_how_many_there_are() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let tags: Value =
+            (0..60).map(|number| json!({"name": format!("t{number}"), "status": "active"})).collect();
+        api.post(&tags_path("subscribed"), json!({"tags": tags}));
+        let member = api.sandbox.member(&address("subscribed")).unwrap();
+        assert_eq!((member["tags"].as_array().unwrap().len(), &member["tags_count"]), (50, &json!(60)));
+        let (_, all) = api.get(&format!("{}?count=1000", tags_path("subscribed")));
+        assert_eq!(all["tags"].as_array().unwrap().len(), 60);
+        assert_eq!(all["tags"][0]["date_added"], "2026-03-01T12:01:00+00:00");
+        let (_, page) = api.get(&tags_path("subscribed"));
+        assert_eq!((page["tags"].as_array().unwrap().len(), &page["total_items"]), (10, &json!(60)));
+    }
+
+    #[test]
+    fn search_finds_what_begins_so() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        for name in ["topic: Finance", "topic: Transport", "Board"] {
+            api.post(&tags_path("subscribed"), tag(name, "active"));
+        }
+        let (_, found) = api.get("/tag-search?name=Topic");
+        assert_eq!(found["total_items"], 2);
+    }
+
+    #[test]
+    fn syncing_starts_no_automation() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let quiet = json!({"tags": [{"name": "Quiet", "status": "active"}], "is_syncing": true});
+        for (body, expected) in [(quiet, 0), (tag("Loud", "active"), 1), (tag("Loud", "active"), 1)] {
+            api.post(&tags_path("subscribed"), body);
+            assert_eq!(api.sandbox.counters().tag_automations, expected);
+        }
+    }
+}
