@@ -6,4 +6,5 @@ pub mod mailchimp;
 pub mod model;
 pub mod reconcile;
 pub mod registrations;
+pub mod sandbox;
 pub mod telemetry;

@@ -1,0 +1,262 @@
+//! `/batches`: operations carried out later, in no particular order, one batch at a time.
+
+use std::io;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use jiff::SignedDuration;
+use jiff::Timestamp;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::sandbox::audience::World;
+use crate::sandbox::call;
+use crate::sandbox::call::Answer;
+use crate::sandbox::call::Call;
+use crate::sandbox::exchange::perform_operation;
+use crate::sandbox::moment::moment_text;
+use crate::sandbox::problem::Problem;
+use crate::sandbox::projection::Projection;
+
+/// More pending batches are refused.
+const MOST_PENDING: usize = 500;
+/// How long a results URL opens.
+const URL_LIFE: i64 = 600;
+/// How long a batch is remembered after it finished.
+const RESULT_LIFE: i64 = 7 * 86_400;
+/// Results are spread over files of so many.
+const RESULTS_A_FILE: usize = 500;
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// One operation of a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Operation {
+    /// The method's name.
+    pub(crate) method: String,
+    /// The path below the base URL.
+    pub(crate) path: String,
+    /// The query.
+    pub(crate) params: Vec<(String, String)>,
+    /// The body, as the text it was sent as.
+    pub(crate) body: Option<String>,
+    id: String,
+}
+
+/// A batch and, once carried out, its results.
+#[derive(Clone, Debug)]
+struct Batch {
+    id: String,
+    submitted: Timestamp,
+    operations: Vec<Operation>,
+    results: Option<Vec<Value>>,
+    errored: usize,
+    finished: Option<Timestamp>,
+}
+
+/// Every batch, oldest first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Batches {
+    batches: Vec<Batch>,
+    /// Whether nothing moves on: a queue that is stuck.
+    pub(crate) stalled: bool,
+}
+
+/// `POST /batches`.
+pub(crate) fn create(world: &mut World, call: &Call) -> Result<Answer, Problem> {
+    let pending = world.batches.batches.iter().filter(|batch| batch.finished.is_none()).count();
+    if pending >= MOST_PENDING {
+        let detail = "You have more than 500 pending batches. \
+                      Please wait for some to complete before adding any more batches.";
+        return Err(Problem::new(429, "Too Many Requests", detail));
+    }
+    let body = call.object()?;
+    let Some(sent) = call::array(body, "operations")? else {
+        return Err(Problem::field("", "Required fields were not provided: operations"));
+    };
+    let operations = sent.iter().map(operation).collect::<Result<Vec<_>, _>>()?;
+    let batch = Batch {
+        id: world.ids.hex(10),
+        submitted: Timestamp::from_second(call.now).unwrap_or(Timestamp::UNIX_EPOCH),
+        operations,
+        results: None,
+        errored: 0,
+        finished: None,
+    };
+    let document = document(world, &batch, "pending", call.now);
+    world.batches.batches.push(batch);
+    Ok(Answer::Json(document))
+}
+
+/// `GET /batches`.
+pub(crate) fn list(world: &mut World, call: &Call) -> Result<Answer, Problem> {
+    let rows: Vec<Value> =
+        (0..world.batches.batches.len()).map(|index| shown(world, index, call.now)).collect();
+    let sample = json!({"batches": rows.first(), "total_items": 0});
+    let projection = Projection::from_query(&call.query, &sample)?;
+    let total = rows.len();
+    let page: Value = rows.into_iter().rev().skip(call.query.offset()?).take(call.query.count()?).collect();
+    Ok(Answer::Json(projection.apply(json!({"batches": page, "total_items": total, "_links": []}))))
+}
+
+/// `GET /batches/{batch_id}`: each answer carries a results URL of its own, once the batch is finished.
+pub(crate) fn read(world: &mut World, call: &Call) -> Result<Answer, Problem> {
+    let document = shown(world, find(world, call.id(0))?, call.now);
+    let projection = Projection::from_query(&call.query, &document)?;
+    Ok(Answer::Json(projection.apply(document)))
+}
+
+/// `DELETE /batches/{batch_id}`: what was not yet carried out never is.
+pub(crate) fn delete(world: &mut World, call: &Call) -> Result<Answer, Problem> {
+    let index = find(world, call.id(0))?;
+    world.batches.batches.remove(index);
+    Ok(Answer::Empty)
+}
+
+/// Moves the queue on to `now`: each batch begins when the one before it is finished.
+pub(crate) fn advance(world: &mut World, now: Timestamp) {
+    world.batches.batches.retain(|batch| {
+        batch.finished.is_none_or(|finished| now.as_second() - finished.as_second() < RESULT_LIFE)
+    });
+    while let Some((index, begun)) = active(world) {
+        let step = state(world, begun, now);
+        if step >= 3 && world.batches.batches[index].results.is_none() {
+            carry_out(world, index, now);
+        }
+        if step < 4 {
+            return;
+        }
+        let whole = SignedDuration::try_from(world.options.batch_step * 4).unwrap_or(SignedDuration::ZERO);
+        world.batches.batches[index].finished = Some(begun.checked_add(whole).unwrap_or(now));
+    }
+}
+
+/// The results of a finished batch as a gzip'd tar, by the path of its URL.
+pub(crate) fn results(world: &World, path: &str, now: i64) -> Result<Vec<u8>, u16> {
+    let (id, expiry) = path.trim_end_matches(".tar.gz").split_once('/').ok_or(404_u16)?;
+    let expiry: i64 = expiry.parse().map_err(|_| 404_u16)?;
+    let batch = world.batches.batches.iter().find(|batch| batch.id == id).ok_or(404_u16)?;
+    if now > expiry {
+        return Err(403);
+    }
+    let results = batch.results.as_deref().ok_or(404_u16)?;
+    pack(results, now).map_err(|_| 500)
+}
+
+fn operation(sent: &Value) -> Result<Operation, Problem> {
+    let Value::Object(sent) = sent else {
+        return Err(Problem::field("operations", call::schema_message("object", sent)));
+    };
+    call::required(sent, "method")?;
+    let params = call::nested(sent, "params")?.into_iter().flatten();
+    let params = params.map(|(name, value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (name.clone(), text)
+    });
+    Ok(Operation {
+        method: call::one_of(sent, "method", &METHODS)?.unwrap_or_default().to_owned(),
+        path: call::required(sent, "path")?.to_owned(),
+        params: params.collect(),
+        body: call::text(sent, "body")?.map(str::to_owned),
+        id: call::text(sent, "operation_id")?.unwrap_or_default().to_owned(),
+    })
+}
+
+/// The batch whose turn it is, and since when.
+fn active(world: &World) -> Option<(usize, Timestamp)> {
+    if world.batches.stalled {
+        return None;
+    }
+    let batches = &world.batches.batches;
+    let index = batches.iter().position(|batch| batch.finished.is_none())?;
+    let before = batches[..index].iter().filter_map(|batch| batch.finished).max();
+    Some((index, before.map_or(batches[index].submitted, |before| before.max(batches[index].submitted))))
+}
+
+/// How many states the active batch has left behind: 4 is finished.
+fn state(world: &World, begun: Timestamp, now: Timestamp) -> u128 {
+    let elapsed = Duration::try_from(now.duration_since(begun)).unwrap_or_default();
+    elapsed.as_nanos().checked_div(world.options.batch_step.as_nanos()).unwrap_or(4)
+}
+
+fn carry_out(world: &mut World, index: usize, now: Timestamp) {
+    let batch = &world.batches.batches[index];
+    let (id, mut operations) = (batch.id.clone(), batch.operations.clone());
+    world.ids.shuffle(&mut operations);
+    let mut results = Vec::with_capacity(operations.len());
+    let mut errored = 0;
+    for operation in &operations {
+        let (status, body) = perform_operation(world, operation, &id, now);
+        errored += usize::from(status >= 400);
+        let response = String::from_utf8_lossy(&body);
+        results.push(json!({"status_code": status, "operation_id": operation.id, "response": response}));
+    }
+    let batch = &mut world.batches.batches[index];
+    batch.results = Some(results);
+    batch.errored = errored;
+}
+
+fn find(world: &World, id: &str) -> Result<usize, Problem> {
+    world.batches.batches.iter().position(|batch| batch.id == id).ok_or_else(Problem::not_found)
+}
+
+fn shown(world: &World, index: usize, now: i64) -> Value {
+    let batch = &world.batches.batches[index];
+    let step = match active(world) {
+        _ if batch.finished.is_some() => 4,
+        Some((active, begun)) if active == index => {
+            state(world, begun, Timestamp::from_second(now).unwrap_or(begun))
+        }
+        _ => 0,
+    };
+    let name = match step {
+        0 => "pending",
+        1 => "preprocessing",
+        2 => "started",
+        3 => "finalizing",
+        _ => "finished",
+    };
+    document(world, batch, name, now)
+}
+
+fn document(world: &World, batch: &Batch, status: &str, now: i64) -> Value {
+    let mut document = Map::new();
+    let root = world.base_url.trim_end_matches("/3.0");
+    let url = match status {
+        "finished" => format!("{root}/_sandbox/batch-results/{}/{}.tar.gz", batch.id, now + URL_LIFE),
+        _ => String::new(),
+    };
+    let mut put = |key: &str, value: Value| document.insert(key.to_owned(), value);
+    put("id", json!(batch.id));
+    put("status", json!(status));
+    put("total_operations", json!(batch.operations.len()));
+    put("finished_operations", json!(batch.results.as_ref().map_or(0, Vec::len)));
+    put("errored_operations", json!(batch.errored));
+    put("submitted_at", json!(moment_text(Some(batch.submitted.as_second()))));
+    put("completed_at", json!(moment_text(batch.finished.map(Timestamp::as_second))));
+    put("response_body_url", json!(url));
+    put("_links", json!([]));
+    Value::Object(document)
+}
+
+/// Packs results as Mailchimp does: a `./` entry, then files of arrays.
+fn pack(results: &[Value], now: i64) -> io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let mtime = u64::try_from(now).unwrap_or(0);
+    let mut folder = tar::Header::new_gnu();
+    folder.set_entry_type(tar::EntryType::Directory);
+    folder.set_size(0);
+    folder.set_mode(0o755);
+    folder.set_mtime(mtime);
+    archive.append_data(&mut folder, "./", io::empty())?;
+    for (index, part) in results.chunks(RESULTS_A_FILE).enumerate() {
+        let text = Value::from(part).to_string();
+        let mut file = tar::Header::new_gnu();
+        file.set_size(u64::try_from(text.len()).unwrap_or(u64::MAX));
+        file.set_mode(0o644);
+        file.set_mtime(mtime);
+        archive.append_data(&mut file, format!("./{index:08x}-0.json"), text.as_bytes())?;
+    }
+    archive.into_inner()?.finish()
+}

@@ -1,0 +1,278 @@
+//! One request and what comes of it: connections, key, faults, rules, log.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use crate::mailchimp::transport::Method;
+use crate::mailchimp::transport::Request;
+use crate::mailchimp::transport::Response;
+use crate::sandbox::Sandbox;
+use crate::sandbox::audience::World;
+use crate::sandbox::batches;
+use crate::sandbox::batches::Operation;
+use crate::sandbox::call::Answer;
+use crate::sandbox::call::Call;
+use crate::sandbox::call::Query;
+use crate::sandbox::faults::FaultKind;
+use crate::sandbox::log::LoggedRequest;
+use crate::sandbox::problem::Problem;
+use crate::sandbox::route;
+
+const JSON: &str = "application/json; charset=utf-8";
+const PROBLEM: &str = "application/problem+json; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+
+/// What the other end sees of a request.
+#[derive(Debug)]
+pub(crate) enum Exchange {
+    /// An answer.
+    Answered(Response),
+    /// A cut connection.
+    Cut,
+    /// Nothing, for so long.
+    Held(Duration),
+    /// An answer that breaks off.
+    Truncated(Response),
+}
+
+/// A request taken apart.
+#[derive(Debug)]
+struct Parsed {
+    method: Method,
+    path: String,
+    parts: Vec<String>,
+    query: Query,
+    body: Option<Result<Value, Problem>>,
+}
+
+impl Parsed {
+    fn new(method: Method, target: &str, body: Option<&[u8]>) -> Self {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let parts = path.split('/').filter(|part| !part.is_empty());
+        let body = body.filter(|body| !body.is_empty());
+        Self {
+            method,
+            path: path.to_owned(),
+            parts: parts.map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned()).collect(),
+            query: Query::parse(query),
+            body: body.map(|body| serde_json::from_slice(body).map_err(|_| Problem::not_json())),
+        }
+    }
+
+    fn pattern(&self) -> &'static str {
+        route::find(&self.parts).map_or("unknown", |(route, _)| route.pattern)
+    }
+}
+
+impl Sandbox {
+    /// Takes one request through everything but the wire.
+    pub(crate) async fn exchange(&self, request: Request) -> Exchange {
+        let slot = self.connect();
+        let parsed = Parsed::new(request.method, &request.target, request.body.as_deref());
+        self.world(|world| world.log.note_connections(slot.under_way()));
+        if slot.under_way() > self.world(|world| world.options.connections) {
+            return Exchange::Answered(self.refuse(parsed, Problem::too_many_requests(), None));
+        }
+        let latency = self.fault_queue(|queue| queue.latency());
+        if !latency.is_zero() {
+            self.clock().sleep(latency).await;
+        }
+        let fault = self.fault_queue(|queue| queue.draw(parsed.method, parsed.pattern(), &parsed.path));
+        let exchange = match fault {
+            None => Exchange::Answered(self.respond(parsed, request.authorization.as_deref(), None)),
+            Some(fault) => self.fail(parsed, request.authorization.as_deref(), &fault),
+        };
+        drop(slot);
+        exchange
+    }
+
+    /// Refuses a webhook whose URL did not answer the validator.
+    pub(crate) fn refuse_webhook(&self, request: &Request) -> Response {
+        let parsed = Parsed::new(request.method, &request.target, request.body.as_deref());
+        self.refuse(
+            parsed,
+            Problem::field("url", "The URL could not be validated. (GET must answer 200)"),
+            None,
+        )
+    }
+
+    fn fail(&self, parsed: Parsed, authorization: Option<&str>, fault: &FaultKind) -> Exchange {
+        let name = Some(fault);
+        let problem = match fault {
+            FaultKind::CutBefore => {
+                self.refuse(parsed, Problem::new(0, "", ""), name);
+                return Exchange::Cut;
+            }
+            FaultKind::TimeOutBefore(time) => {
+                self.refuse(parsed, Problem::new(0, "", ""), name);
+                return Exchange::Held(*time);
+            }
+            FaultKind::CutAfter => {
+                self.respond(parsed, authorization, name);
+                return Exchange::Cut;
+            }
+            FaultKind::TimeOutAfter(time) => {
+                self.respond(parsed, authorization, name);
+                return Exchange::Held(*time);
+            }
+            FaultKind::Truncated => {
+                return Exchange::Truncated(self.respond(parsed, authorization, name));
+            }
+            FaultKind::BareForbidden => return Exchange::Answered(self.bare(parsed, 403, "", name)),
+            FaultKind::BadGateway => {
+                let page =
+                    "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>";
+                return Exchange::Answered(self.bare(parsed, 502, page, name));
+            }
+            FaultKind::Unavailable => {
+                let page = "<html><head><title>Service Unavailable</title></head><body>Reference #18.1</body></html>";
+                return Exchange::Answered(self.bare(parsed, 503, page, name));
+            }
+            FaultKind::TooManyRequests => Problem::too_many_requests(),
+            FaultKind::ServerError => Problem::new(
+                500,
+                "Internal Server Error",
+                "A deep, internal error has occurred during the processing of your request. Please contact support.",
+            ),
+            FaultKind::Refused(status, title, detail) => Problem::new(*status, title, detail),
+        };
+        Exchange::Answered(self.refuse(parsed, problem, name))
+    }
+
+    /// Answers by the rules, and logs.
+    fn respond(&self, parsed: Parsed, authorization: Option<&str>, fault: Option<&FaultKind>) -> Response {
+        let now = self.clock().now();
+        self.world(|world| {
+            batches::advance(world, now);
+            let result = match authorize(&self.api_key(), world.key_revoked, authorization) {
+                Ok(()) => perform(world, &parsed, now),
+                Err(problem) => Err(problem),
+            };
+            finish(world, parsed, result, now, fault)
+        })
+    }
+
+    /// Answers with a problem, and logs.
+    fn refuse(&self, parsed: Parsed, problem: Problem, fault: Option<&FaultKind>) -> Response {
+        let now = self.clock().now();
+        self.world(|world| finish(world, parsed, Err(problem), now, fault))
+    }
+
+    /// Answers with what is no document of the API, and logs.
+    fn bare(&self, parsed: Parsed, status: u16, page: &str, fault: Option<&FaultKind>) -> Response {
+        let response = self.refuse(parsed, Problem::new(status, "", ""), fault);
+        let content_type = if page.is_empty() { String::new() } else { HTML.to_owned() };
+        Response { content_type, body: page.as_bytes().to_vec(), ..response }
+    }
+}
+
+/// Carries out one operation of a batch: status and body.
+pub(crate) fn perform_operation(
+    world: &mut World,
+    operation: &Operation,
+    batch: &str,
+    now: Timestamp,
+) -> (u16, Vec<u8>) {
+    let method = match operation.method.as_str() {
+        "POST" => Method::Post,
+        "PUT" => Method::Put,
+        "PATCH" => Method::Patch,
+        "DELETE" => Method::Delete,
+        _ => Method::Get,
+    };
+    let path = format!("/{}", operation.path.trim_start_matches('/'));
+    let mut parsed = Parsed::new(method, &path, operation.body.as_deref().map(str::as_bytes));
+    parsed.query.0.extend(operation.params.iter().cloned());
+    if method == Method::Get && parsed.query.get("count").is_none() {
+        // Such an operation pages by itself; one page as long as it takes comes to the same.
+        parsed.query.0.push(("count".to_owned(), "1000".to_owned()));
+    }
+    let result = match parsed.parts.first().map(String::as_str) {
+        Some("batches") => Err(Problem::invalid("Batch operations cannot be nested.")),
+        _ => perform(world, &parsed, now),
+    };
+    let response = finish_logged(world, parsed, result, now, None, Some(batch));
+    (response.status, response.body)
+}
+
+fn authorize(key: &str, revoked: bool, authorization: Option<&str>) -> Result<(), Problem> {
+    let Some(header) = authorization.filter(|header| !header.is_empty()) else {
+        return Err(Problem::no_key());
+    };
+    let (scheme, rest) = header.split_once(' ').unwrap_or((header, ""));
+    let sent = match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Some(rest.to_owned()),
+        "basic" => {
+            let decoded = STANDARD.decode(rest.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            decoded.and_then(|pair| pair.split_once(':').map(|(_, key)| key.to_owned()))
+        }
+        _ => None,
+    };
+    if sent.as_deref() == Some(key) && !revoked { Ok(()) } else { Err(Problem::wrong_key()) }
+}
+
+fn perform(world: &mut World, parsed: &Parsed, now: Timestamp) -> Result<Answer, Problem> {
+    let (route, ids) = route::find(&parsed.parts).ok_or_else(Problem::not_found)?;
+    let body = match &parsed.body {
+        None => None,
+        Some(Ok(body)) => Some(body.clone()),
+        Some(Err(problem)) => return Err(problem.clone()),
+    };
+    let call = Call { ids, query: parsed.query.clone(), body, now: now.as_second() };
+    route::perform(world, route, parsed.method, call)
+}
+
+fn finish(
+    world: &mut World,
+    parsed: Parsed,
+    result: Result<Answer, Problem>,
+    now: Timestamp,
+    fault: Option<&FaultKind>,
+) -> Response {
+    finish_logged(world, parsed, result, now, fault, None)
+}
+
+fn finish_logged(
+    world: &mut World,
+    parsed: Parsed,
+    result: Result<Answer, Problem>,
+    now: Timestamp,
+    fault: Option<&FaultKind>,
+    batch: Option<&str>,
+) -> Response {
+    let response = response(world, result, now);
+    world.log.add(LoggedRequest {
+        method: parsed.method.as_str(),
+        pattern: parsed.pattern().to_owned(),
+        path: parsed.path,
+        query: parsed.query.0,
+        body: parsed.body.and_then(Result::ok),
+        status: response.status,
+        time: now,
+        batch: batch.map(str::to_owned),
+        fault: fault.map(|fault| format!("{fault:?}")),
+    });
+    response
+}
+
+fn response(world: &mut World, result: Result<Answer, Problem>, now: Timestamp) -> Response {
+    let request_id = world.request_ids.request_id();
+    let mut headers = vec![("x-request-id".to_owned(), request_id.clone())];
+    let (status, content_type, body) = match result {
+        Ok(Answer::Bytes(body)) => (200, JSON, body),
+        Ok(Answer::Json(document)) => (200, JSON, document.to_string().into_bytes()),
+        Ok(Answer::Empty) => (204, JSON, Vec::new()),
+        Err(problem) => {
+            headers.extend(problem.allow.clone().map(|allow| ("allow".to_owned(), allow)));
+            (problem.status, PROBLEM, problem.body(&request_id))
+        }
+    };
+    let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&now).ok();
+    Response { status, content_type: content_type.to_owned(), date, headers, body }
+}

@@ -1,0 +1,248 @@
+//! Webhooks: which acts fire which events, and the queue of what waits to be delivered.
+
+use std::collections::VecDeque;
+
+use hmac::Hmac;
+use hmac::KeyInit;
+use hmac::Mac;
+use jiff::Timestamp;
+use sha2::Sha256;
+
+use crate::sandbox::audience::World;
+use crate::sandbox::member::Compliance;
+use crate::sandbox::member::Member;
+use crate::sandbox::member::Status;
+use crate::sandbox::payload;
+
+/// Seconds between the tries of a delivery: growing, 75 minutes in all.
+pub(crate) const RETRIES: [i64; 7] = [30, 90, 240, 480, 780, 1200, 1680];
+
+/// The events a webhook can ask for.
+pub(crate) const EVENTS: [&str; 6] =
+    ["subscribe", "unsubscribe", "profile", "cleaned", "upemail", "campaign"];
+/// Whose acts a webhook can ask for.
+pub(crate) const SOURCES: [&str; 3] = ["user", "admin", "api"];
+
+/// Whose act it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The member.
+    User,
+    /// Staff, in Mailchimp's own pages.
+    Admin,
+    /// A program.
+    Api,
+}
+
+impl Origin {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// A webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hook {
+    /// Ten hexadecimal digits.
+    pub(crate) id: String,
+    /// Where it posts to.
+    pub(crate) url: String,
+    /// Of each event, whether it is wanted; in the order of [`EVENTS`].
+    pub(crate) events: [bool; 6],
+    /// Of each source, whether it is wanted; in the order of [`SOURCES`].
+    pub(crate) sources: [bool; 3],
+    /// What deliveries are signed with.
+    pub(crate) secret: Option<String>,
+    /// Whether a 410 switched it off.
+    pub(crate) off: bool,
+}
+
+/// A call of a webhook as it goes over the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookDelivery {
+    /// Where it goes.
+    pub url: String,
+    /// `subscribe`, `unsubscribe`, …
+    pub event: String,
+    /// The form-encoded body.
+    pub body: String,
+    /// The value of `X-Mailchimp-Signature`, where the webhook is signed.
+    pub signature: Option<String>,
+}
+
+/// A call that waits.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    /// The webhook.
+    pub(crate) hook_id: String,
+    /// When the next try is due, in seconds since 1970.
+    pub(crate) due: i64,
+    /// How many tries failed.
+    pub(crate) failed: usize,
+    event: &'static str,
+    body: String,
+}
+
+/// What goes wrong with deliveries on purpose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DeliveryFaults {
+    /// So many next events are lost.
+    pub(crate) lose: u32,
+    /// So many next events are delivered twice.
+    pub(crate) double: u32,
+    /// The newest event goes out first.
+    pub(crate) reverse: bool,
+}
+
+/// The webhooks of the audience and their queue.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hooks {
+    /// The webhooks.
+    pub(crate) hooks: Vec<Hook>,
+    /// What goes wrong on purpose.
+    pub(crate) faults: DeliveryFaults,
+    queue: VecDeque<Waiting>,
+}
+
+impl World {
+    /// Tells the webhooks what changed about a member.
+    pub(crate) fn tell(&mut self, origin: Origin, before: Option<&Member>, after: Option<&Member>, now: i64) {
+        if self.hooks.hooks.is_empty() {
+            return;
+        }
+        for (event, body) in events(self, before, after, now) {
+            self.enqueue(origin, event, &body, now);
+        }
+    }
+
+    fn enqueue(&mut self, origin: Origin, event: &'static str, body: &str, now: i64) {
+        let wants = |names: &[&str], wanted: &[bool], name: &str| {
+            names.iter().zip(wanted).any(|(known, wanted)| *known == name && *wanted)
+        };
+        let wanting: Vec<String> = self
+            .hooks
+            .hooks
+            .iter()
+            .filter(|hook| !hook.off && wants(&EVENTS, &hook.events, event))
+            .filter(|hook| wants(&SOURCES, &hook.sources, origin.as_str()))
+            .map(|hook| hook.id.clone())
+            .collect();
+        for hook_id in wanting {
+            let faults = &mut self.hooks.faults;
+            if faults.lose > 0 {
+                faults.lose -= 1;
+                continue;
+            }
+            let waiting = Waiting { hook_id, due: now, failed: 0, event, body: body.to_owned() };
+            if faults.double > 0 {
+                faults.double -= 1;
+                self.hooks.queue.push_back(waiting.clone());
+            }
+            self.hooks.queue.push_back(waiting);
+        }
+    }
+
+    /// Takes the next call that is due out of the queue, ready to be sent.
+    pub(crate) fn next_delivery(&mut self, now: Timestamp) -> Option<(Waiting, WebhookDelivery)> {
+        let due = |waiting: &Waiting| waiting.due <= now.as_second();
+        let place = match self.hooks.faults.reverse {
+            true => self.hooks.queue.iter().rposition(due)?,
+            false => self.hooks.queue.iter().position(due)?,
+        };
+        let waiting = self.hooks.queue.remove(place)?;
+        match self.hooks.hooks.iter().find(|hook| hook.id == waiting.hook_id && !hook.off) {
+            Some(hook) => {
+                let delivery = delivery(hook, &waiting, now);
+                Some((waiting, delivery))
+            }
+            None => self.next_delivery(now),
+        }
+    }
+
+    /// Puts a call back that failed, or gives it up after 75 minutes.
+    pub(crate) fn retry_delivery(&mut self, mut waiting: Waiting, now: i64) {
+        if let Some(pause) = RETRIES.get(waiting.failed) {
+            waiting.failed += 1;
+            waiting.due = now + pause;
+            self.hooks.queue.push_back(waiting);
+        }
+    }
+
+    /// Switches a webhook off for good.
+    pub(crate) fn switch_hook_off(&mut self, hook_id: &str) {
+        self.hooks.hooks.iter_mut().filter(|hook| hook.id == hook_id).for_each(|hook| hook.off = true);
+    }
+}
+
+fn delivery(hook: &Hook, waiting: &Waiting, now: Timestamp) -> WebhookDelivery {
+    let signature = hook.secret.as_deref().map(|secret| sign(secret, now.as_second(), &waiting.body));
+    WebhookDelivery {
+        url: hook.url.clone(),
+        event: waiting.event.to_owned(),
+        body: waiting.body.clone(),
+        signature,
+    }
+}
+
+/// `t={unix},v1={hex}` with the HMAC-SHA256 of `{t}.{body}`.
+pub(crate) fn sign(secret: &str, now: i64, body: &str) -> String {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return String::new() };
+    mac.update(format!("{now}.{body}").as_bytes());
+    let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("t={now},v1={hex}")
+}
+
+/// The events that a change of a member fires, with their bodies.
+fn events(
+    world: &World,
+    before: Option<&Member>,
+    after: Option<&Member>,
+    now: i64,
+) -> Vec<(&'static str, String)> {
+    let was = before.map(|member| member.status);
+    let is = after.map_or(Status::Archived, |member| member.status);
+    let Some(member) = after.or(before) else { return Vec::new() };
+    let mut events = Vec::new();
+    if let Some(before) = before
+        && before.unique_email_id != member.unique_email_id
+    {
+        events.push(("upemail", payload::upemail(world, before, member, now)));
+        events.push(("profile", payload::profile(world, member, now)));
+    }
+    match is {
+        Status::Subscribed if was != Some(Status::Subscribed) => {
+            events.push(("subscribe", payload::subscribe(world, member, now)));
+        }
+        Status::Unsubscribed if matches!(was, Some(Status::Subscribed | Status::Pending)) => {
+            let reason = match member.compliance {
+                Some(Compliance::Complained) => "abuse",
+                Some(Compliance::Left | Compliance::Bounced) | None => "manual",
+            };
+            events.push(("unsubscribe", payload::unsubscribe(world, member, "unsub", reason, now)));
+        }
+        Status::Archived if was.is_some_and(|was| was != Status::Archived) => {
+            events.push(("unsubscribe", payload::unsubscribe(world, member, "delete", "manual", now)));
+        }
+        Status::Cleaned if was != Some(Status::Cleaned) => {
+            events.push(("cleaned", payload::cleaned(world, member, now)));
+        }
+        Status::Subscribed
+        | Status::Unsubscribed
+        | Status::Cleaned
+        | Status::Pending
+        | Status::Transactional
+        | Status::Archived => (),
+    }
+    let edited = before.is_some_and(|before| {
+        (&before.fields, before.interests) != (&member.fields, member.interests)
+            && before.unique_email_id == member.unique_email_id
+    });
+    if edited && is == Status::Subscribed {
+        events.push(("profile", payload::profile(world, member, now)));
+    }
+    events
+}
