@@ -2,7 +2,18 @@
 //!
 //! Two traits, so that a dry run is one by type: whoever holds only [`ReadRegistrations`] cannot write.
 
+mod cell;
+mod decode;
+mod layout;
+mod lists;
+pub mod mapping;
+mod place;
+mod report;
+mod sqlite;
+mod times;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -11,6 +22,44 @@ use crate::model::{
     EmailAddress, Key, Registration, RegistrationId, SubscriptionStatus, UnusableRegistration, Value,
 };
 use crate::reconcile::policy::RegisterFeatures;
+use crate::registrations::mapping::{MappedValues, RegisterMapping};
+
+pub use crate::registrations::place::RegisterPlace;
+pub use crate::registrations::report::{MappingProblem, RegisterReport, Severity};
+pub use crate::registrations::sqlite::{SqliteRegister, create_register, open_sqlite, open_sqlite_read_only};
+
+/// Opens a register for reading and writing; everything that the mapping names must be there.
+pub async fn open(
+    place: &RegisterPlace,
+    mapping: &RegisterMapping,
+    values: &MappedValues,
+) -> Result<Arc<dyn WriteRegistrations>, RegisterError> {
+    match place {
+        RegisterPlace::Sqlite(path) => Ok(Arc::new(open_sqlite(path, mapping, values).await?)),
+    }
+}
+
+/// Opens a register for reading only: no right to write is needed.
+pub async fn open_read_only(
+    place: &RegisterPlace,
+    mapping: &RegisterMapping,
+    values: &MappedValues,
+) -> Result<Arc<dyn ReadRegistrations>, RegisterError> {
+    match place {
+        RegisterPlace::Sqlite(path) => Ok(Arc::new(open_sqlite_read_only(path, mapping, values).await?)),
+    }
+}
+
+/// Looks at a register for `check`: every problem at once, and its first rows. Fails only where it cannot be opened.
+pub async fn examine(
+    place: &RegisterPlace,
+    mapping: &RegisterMapping,
+    values: &MappedValues,
+) -> Result<RegisterReport, RegisterError> {
+    match place {
+        RegisterPlace::Sqlite(path) => sqlite::examine_sqlite(path, mapping, values).await,
+    }
+}
 
 /// A row as it was read: as a registration, or with what is wrong with it.
 #[expect(clippy::large_enum_variant, reason = "nearly every row is usable")]
@@ -152,6 +201,12 @@ impl RegisterError {
 pub trait ReadRegistrations: Send + Sync + std::fmt::Debug {
     /// What the register can hold, from the mapping.
     fn features(&self) -> RegisterFeatures;
+
+    /// Whether the register has a place for the value: a column for the field, a flag for the interest.
+    /// A write of a value that it does not hold is refused.
+    fn holds(&self, _key: &Key) -> bool {
+        true
+    }
 
     /// A text that tells this register from others (for a file: where it lies and a mark kept in it).
     async fn identity(&self) -> Result<String, RegisterError>;

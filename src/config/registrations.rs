@@ -65,26 +65,25 @@ fn read_location(section: &mut Section<'_>) -> Option<RegisterLocation> {
 
 fn locate(section: &Section<'_>, key: &str, url: &SecretString) -> Result<RegisterLocation, Mistake> {
     let text = url.expose_secret().trim();
-    if let Some(path) = text.strip_prefix("sqlite:") {
-        let path = path.strip_prefix("//").unwrap_or(path);
-        let given = !path.is_empty() && !path.starts_with(':');
-        return if given {
-            Ok(RegisterLocation::Sqlite(section.document.resolve(path)))
-        } else {
-            Err(Mistake::RegisterUrl)
-        };
-    }
-    let (scheme, rest) = text.split_once("://").ok_or(Mistake::RegisterUrl)?;
-    let user = rest.split('/').next().and_then(|host| host.rsplit_once('@')).map(|(user, _)| user);
-    let in_query = rest.split_once('?').is_some_and(|(_, query)| query.to_lowercase().contains("password="));
-    if key == "url" && (user.is_some_and(|user| user.contains(':')) || in_query) {
+    let (scheme, rest) = text.split_once(':').ok_or(Mistake::RegisterUrl)?;
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    if key == "url" && holds_password(rest) {
         return Err(Mistake::RegisterPassword);
     }
-    match scheme {
+    match scheme.to_ascii_lowercase().as_str() {
+        _ if rest.is_empty() || rest.starts_with(':') => Err(Mistake::RegisterUrl),
+        "sqlite" => Ok(RegisterLocation::Sqlite(section.document.resolve(rest))),
         "postgres" | "postgresql" => Ok(RegisterLocation::Postgres(SecretString::from(text))),
         "mysql" | "mariadb" => Ok(RegisterLocation::Mysql(SecretString::from(text))),
         _ => Err(Mistake::RegisterUrl),
     }
+}
+
+/// Whether an address names a password, before its host or among its parameters.
+fn holds_password(rest: &str) -> bool {
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let before_host = place.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+    before_host || query.to_lowercase().contains("password=")
 }
 
 fn read_mapping<M: DeserializeOwned>(section: &Section<'_>, table: Spanned<DeTable<'_>>) -> Option<M> {

@@ -62,7 +62,6 @@ fn the_least_configuration_takes_every_default() {
     assert_eq!(register, Path::new("/srv/roster/registrations.db"));
     assert_eq!(config.sync.interval.as_secs(), 60);
     assert_eq!(config.guard.removals, Limit { share: Share::percent(5), more_than: 10 });
-    assert_eq!(config.guard.absences, config.guard.removals);
     assert_eq!(config.policy_seed(), Policy::default());
     assert!(config.web.is_none());
 }
@@ -92,7 +91,7 @@ fields = {{ country = "Kenya" }}
     ))
     .unwrap();
     assert_eq!(config.mailchimp.connections, 10);
-    assert_eq!(config.guard.absences.share, config.guard.removals.share);
+    assert_eq!(config.guard.removals.share.hundredths_of_percent(), 50);
     assert_eq!(config.interests[0].target, InterestTarget::TagPrefix("topic: ".into()));
     let country = MergeTag::parse("COUNTRY").unwrap();
     assert_eq!(config.merge_fields[0].tag, country);

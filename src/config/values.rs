@@ -20,11 +20,6 @@ impl Share {
     pub const fn hundredths_of_percent(self) -> u32 {
         self.0
     }
-
-    /// Whether `part` of `whole` is more than this share; of nothing, anything is.
-    pub fn is_exceeded_by(self, part: u64, whole: u64) -> bool {
-        u128::from(part) * 10_000 > u128::from(whole) * u128::from(self.0)
-    }
 }
 
 /// What kind of value this is, for people.
@@ -201,15 +196,5 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(parse_share(text), expected.map(Share), "{text:?}");
         }
-    }
-
-    #[test]
-    fn a_share_is_exceeded_only_by_more() {
-        let five = Share::percent(5);
-        assert!(!five.is_exceeded_by(5, 100));
-        assert!(five.is_exceeded_by(6, 100));
-        assert!(five.is_exceeded_by(1, 0));
-        assert!(!five.is_exceeded_by(0, 0));
-        assert!(!Share::percent(100).is_exceeded_by(u64::MAX, u64::MAX));
     }
 }

@@ -256,7 +256,174 @@ fn pack(results: &[Value], now: i64) -> io::Result<Vec<u8>> {
         file.set_size(u64::try_from(text.len()).unwrap_or(u64::MAX));
         file.set_mode(0o644);
         file.set_mtime(mtime);
-        archive.append_data(&mut file, format!("./{index:08x}-0.json"), text.as_bytes())?;
+        archive.append_data(&mut file, format!("{index:08x}-0.json"), text.as_bytes())?;
     }
     archive.into_inner()?.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io::Read;
+    use std::time::Duration;
+
+    use flate2::read::GzDecoder;
+    use serde_json::Value;
+    use serde_json::json;
+
+    use crate::mailchimp::transport::Method;
+    use crate::sandbox::SandboxOptions;
+    use crate::sandbox::testing::Api;
+    use crate::sandbox::testing::address;
+    use crate::sandbox::testing::member_path;
+    use crate::sandbox::testing::refusal;
+
+    fn ask(api: &Api, method: Method, target: &str, body: Option<Value>) -> (u16, Value) {
+        let response = api.raw(method, target, body.map(|body| body.to_string().into_bytes()));
+        (response.status, serde_json::from_slice(&response.body).unwrap_or_default())
+    }
+
+    fn submit(api: &Api, operations: &Value) -> String {
+        let (status, batch) = ask(api, Method::Post, "/batches", Some(json!({"operations": operations})));
+        assert_eq!((status, &batch["status"]), (200, &json!("pending")));
+        format!("/batches/{}", batch["id"].as_str().unwrap())
+    }
+
+    fn patch(api: &Api, name: &str, fname: &str) -> Value {
+        let path = format!("/lists/{}{}", api.sandbox.audience_id(), member_path(&address(name)));
+        let body = json!({"merge_fields": {"FNAME": fname}}).to_string();
+        json!({"method": "PATCH", "path": path, "operation_id": name, "body": body, "params": {"skip_merge_validation": true}})
+    }
+
+    /// Names of the files in the results, and the results by operation id.
+    fn results(api: &Api, url: &str) -> (Vec<String>, BTreeMap<String, (u64, Value)>) {
+        let response = api.raw(Method::Get, url, None);
+        assert_eq!(response.status, 200);
+        let mut archive = tar::Archive::new(GzDecoder::new(response.body.as_slice()));
+        let (mut names, mut results) = (Vec::new(), BTreeMap::new());
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            names.push(String::from_utf8(entry.path_bytes().into_owned()).unwrap());
+            let mut text = String::new();
+            entry.read_to_string(&mut text).unwrap();
+            let rows: Vec<Value> =
+                if text.is_empty() { Vec::new() } else { serde_json::from_str(&text).unwrap() };
+            for row in rows {
+                let response = serde_json::from_str(row["response"].as_str().unwrap()).unwrap_or_default();
+                let id = row["operation_id"].as_str().unwrap().to_owned();
+                results.insert(id, (row["status_code"].as_u64().unwrap(), response));
+            }
+        }
+        (names, results)
+    }
+
+    #[test]
+    fn a_batch_passes_through_its_states_and_then_shows_results() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let batch =
+            submit(&api, &json!([patch(&api, "subscribed", "Grace"), patch(&api, "nobody", "Grace")]));
+        for expected in ["pending", "preprocessing", "started", "finalizing", "finished"] {
+            let (_, shown) = ask(&api, Method::Get, &batch, None);
+            assert_eq!(shown["status"], expected);
+            assert_eq!(shown["response_body_url"] != "", expected == "finished");
+            api.clock.advance(Duration::from_secs(1));
+        }
+        let (_, shown) = ask(&api, Method::Get, &batch, None);
+        let counts = ["total_operations", "finished_operations", "errored_operations"].map(|key| &shown[key]);
+        assert_eq!(counts, [&json!(2), &json!(2), &json!(1)]);
+        let (names, results) = results(&api, shown["response_body_url"].as_str().unwrap());
+        assert_eq!(names, ["./", "00000000-0.json"]);
+        assert_eq!((results["subscribed"].0, &results["subscribed"].1["full_name"]), (200, &json!("Grace")));
+        assert_eq!((results["nobody"].0, &results["nobody"].1["title"]), (404, &json!("Resource Not Found")));
+    }
+
+    #[test]
+    fn operations_come_in_another_order() {
+        let api =
+            Api::with_everybody(SandboxOptions { batch_step: Duration::ZERO, ..SandboxOptions::default() });
+        let operations: Value =
+            (0..20).map(|number| patch(&api, "subscribed", &number.to_string())).collect();
+        let batch = submit(&api, &operations);
+        assert_eq!(ask(&api, Method::Get, &batch, None).1["status"], "finished");
+        let log = api.sandbox.log();
+        let order: Vec<&str> = log
+            .iter()
+            .filter(|entry| entry.batch.is_some())
+            .map(|entry| entry.body.as_ref().unwrap()["merge_fields"]["FNAME"].as_str().unwrap())
+            .collect();
+        assert_eq!(order.len(), 20);
+        assert_ne!(order, (0..20).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(api.sandbox.counters().batch_operations, 20);
+    }
+
+    #[test]
+    fn one_batch_runs_at_a_time() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let first = submit(&api, &json!([patch(&api, "subscribed", "one")]));
+        let second = submit(&api, &json!([patch(&api, "subscribed", "two")]));
+        let states =
+            |api: &Api| [&first, &second].map(|batch| ask(api, Method::Get, batch, None).1["status"].clone());
+        api.clock.advance(Duration::from_secs(3));
+        assert_eq!(states(&api), ["finalizing", "pending"]);
+        api.clock.advance(Duration::from_secs(2));
+        assert_eq!(states(&api), ["finished", "preprocessing"]);
+        api.clock.advance(Duration::from_secs(3));
+        assert_eq!(states(&api), ["finished", "finished"]);
+        let (_, listed) = ask(&api, Method::Get, "/batches", None);
+        assert_eq!(listed["total_items"], 2);
+    }
+
+    #[test]
+    fn a_results_url_opens_for_ten_minutes_and_the_batch_for_a_week() {
+        let api =
+            Api::with_everybody(SandboxOptions { batch_step: Duration::ZERO, ..SandboxOptions::default() });
+        let batch = submit(&api, &json!([patch(&api, "subscribed", "Grace")]));
+        let url = |api: &Api| {
+            ask(api, Method::Get, &batch, None).1["response_body_url"].as_str().unwrap().to_owned()
+        };
+        let old = url(&api);
+        api.clock.advance(Duration::from_secs(601));
+        assert_eq!(api.raw(Method::Get, &old, None).status, 403);
+        assert_eq!(api.raw(Method::Get, &url(&api), None).status, 200);
+        api.clock.advance(Duration::from_secs(7 * 86_400));
+        assert_eq!(ask(&api, Method::Get, &batch, None).0, 404);
+    }
+
+    #[test]
+    fn a_deleted_batch_does_nothing_any_more() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let batch = submit(&api, &json!([patch(&api, "subscribed", "Grace")]));
+        assert_eq!(ask(&api, Method::Delete, &batch, None).0, 204);
+        api.clock.advance(Duration::from_secs(60));
+        assert_eq!(ask(&api, Method::Get, &batch, None).0, 404);
+        assert_eq!(api.shows(&address("subscribed"), "full_name"), "Ada");
+    }
+
+    #[test]
+    fn a_stuck_queue_moves_on_when_released() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        api.sandbox.faults().stall_batches();
+        let batch = submit(&api, &json!([patch(&api, "subscribed", "Grace")]));
+        api.clock.advance(Duration::from_secs(3600));
+        assert_eq!(ask(&api, Method::Get, &batch, None).1["status"], "pending");
+        api.sandbox.faults().release_batches();
+        assert_eq!(ask(&api, Method::Get, &batch, None).1["status"], "finished");
+    }
+
+    #[test]
+    fn what_is_no_batch_is_refused() {
+        let api = Api::new();
+        for body in [
+            json!({}),
+            json!({"operations": [{"path": "/ping"}]}),
+            json!({"operations": [{"method": "GET"}]}),
+        ] {
+            assert_eq!(refusal(&ask(&api, Method::Post, "/batches", Some(body))).0, 400);
+        }
+        for _ in 0..500 {
+            submit(&api, &json!([]));
+        }
+        let answer = ask(&api, Method::Post, "/batches", Some(json!({"operations": []})));
+        assert_eq!(refusal(&answer).0, 429);
+    }
 }

@@ -276,3 +276,171 @@ fn response(world: &mut World, result: Result<Answer, Problem>, now: Timestamp) 
     let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&now).ok();
     Response { status, content_type: content_type.to_owned(), date, headers, body }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::future::join_all;
+    use serde_json::json;
+
+    use super::*;
+    use crate::mailchimp::transport::TransportError;
+    use crate::sandbox::Fault;
+    use crate::sandbox::SandboxOptions;
+    use crate::sandbox::testing::Api;
+    use crate::sandbox::testing::address;
+    use crate::sandbox::testing::member_path;
+
+    fn request(authorization: Option<&str>) -> Request {
+        Request {
+            method: Method::Get,
+            target: "/ping".to_owned(),
+            body: None,
+            authorization: authorization.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_key_opens_as_basic_and_as_bearer() {
+        let api = Api::new();
+        let key = api.sandbox.api_key();
+        let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+        for (header, expected) in [
+            (Some(basic(&format!("anything:{key}"))), (200, "")),
+            (Some(format!("Bearer {key}")), (200, "")),
+            (Some(format!("Bearer {key}\n")), (401, "API Key Invalid")),
+            (Some(basic(&key)), (401, "API Key Invalid")),
+            (Some("Bearer wrong-us1".to_owned()), (401, "API Key Invalid")),
+            (None, (401, "API Key Missing")),
+        ] {
+            let response = api.send(request(header.as_deref())).unwrap();
+            let document: Value = serde_json::from_slice(&response.body).unwrap();
+            assert_eq!((response.status, document["title"].as_str().unwrap_or("")), expected, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn problems_carry_the_id_of_their_request_and_methods_their_allow() {
+        let api = Api::new();
+        let response = api.raw(Method::Put, "/ping", None);
+        let header = |name: &str| {
+            response.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        };
+        let document: Value = serde_json::from_slice(&response.body).unwrap();
+        assert_eq!(response.content_type, "application/problem+json; charset=utf-8");
+        assert_eq!((response.status, header("allow")), (405, Some("GET")));
+        assert_eq!(document["instance"].as_str(), header("x-request-id"));
+        assert_eq!(response.date.as_deref(), Some("Sun, 01 Mar 2026 12:00:00 GMT"));
+        assert_eq!(api.raw(Method::Get, "/nothing", None).status, 404);
+        assert_eq!(api.raw(Method::Get, "/lists/0000000000", None).status, 404);
+    }
+
+    #[test]
+    fn a_body_that_is_not_json_is_refused() {
+        let api = Api::new();
+        let target = format!("/lists/{}/members", api.sandbox.audience_id());
+        for body in [Some(b"{".to_vec()), None] {
+            let response = api.raw(Method::Post, &target, body);
+            let document: Value = serde_json::from_slice(&response.body).unwrap();
+            assert_eq!((response.status, &document["title"]), (400, &json!("JSON Parse Exception")));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_eleventh_connection_is_refused() {
+        let api = Api::new();
+        api.sandbox.faults().latency(Duration::from_millis(100));
+        let key = format!("Bearer {}", api.sandbox.api_key());
+        let answers = join_all((0..11).map(|_| api.sandbox.answer(request(Some(&key))))).await;
+        let refused: Vec<Response> =
+            answers.into_iter().flatten().filter(|answer| answer.status == 429).collect();
+        let document: Value = serde_json::from_slice(&refused[0].body).unwrap();
+        assert_eq!(refused.len(), 1);
+        assert_eq!(document["detail"], "You have exceeded the limit of 10 simultaneous connections.");
+        assert_eq!(api.sandbox.counters().connections_peak, 11);
+        assert_eq!(
+            api.sandbox.answer(request(Some(&key))).await.unwrap().status,
+            200,
+            "slots are free again"
+        );
+    }
+
+    /// Meets one write with a fault: what the client sees, and whether the write was done.
+    fn check(kind: FaultKind, seen: &str, done: bool) {
+        let api = Api::with_everybody(SandboxOptions::default());
+        api.sandbox.faults().add(Fault::new(kind.clone()));
+        let target = format!("/lists/{}{}", api.sandbox.audience_id(), member_path(&address("subscribed")));
+        let body = json!({"merge_fields": {"FNAME": "Grace"}}).to_string().into_bytes();
+        let authorization = Some(format!("Bearer {}", api.sandbox.api_key()));
+        let request = Request { method: Method::Patch, target, body: Some(body), authorization };
+        let found = match api.send(request) {
+            Ok(response) => format!("{} {}", response.status, response.content_type),
+            Err(TransportError::Broken(_)) => "broken".to_owned(),
+            Err(TransportError::TimedOut(_)) => "timed out".to_owned(),
+            Err(TransportError::Connect(_)) => "no connection".to_owned(),
+        };
+        assert_eq!(found, seen, "{kind:?}");
+        assert_eq!(api.shows(&address("subscribed"), "full_name") == "Grace", done, "{kind:?}");
+        assert_eq!(api.sandbox.faults().waiting(), 0);
+        assert_eq!(api.sandbox.log().last().unwrap().fault, Some(format!("{kind:?}")));
+    }
+
+    #[test]
+    fn each_fault_looks_as_it_should_and_happens_before_or_after_the_effect() {
+        let minute = Duration::from_secs(60);
+        check(FaultKind::TooManyRequests, "429 application/problem+json; charset=utf-8", false);
+        check(FaultKind::BareForbidden, "403 ", false);
+        check(FaultKind::ServerError, "500 application/problem+json; charset=utf-8", false);
+        check(FaultKind::BadGateway, "502 text/html; charset=utf-8", false);
+        check(FaultKind::Unavailable, "503 text/html; charset=utf-8", false);
+        check(FaultKind::CutBefore, "broken", false);
+        check(FaultKind::CutAfter, "broken", true);
+        check(FaultKind::TimeOutBefore(minute), "timed out", false);
+        check(FaultKind::TimeOutAfter(minute), "timed out", true);
+        check(FaultKind::Truncated, "broken", true);
+        let refused = FaultKind::Refused(
+            403,
+            "User Disabled".to_owned(),
+            "This account has been deactivated.".to_owned(),
+        );
+        check(refused, "403 application/problem+json; charset=utf-8", false);
+    }
+
+    #[test]
+    fn faults_wait_for_the_request_they_are_meant_for() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let members = "/lists/{list_id}/members";
+        let fault =
+            Fault::new(FaultKind::ServerError).on_method(Method::Get).on_path(members).after(1).times(2);
+        api.sandbox.faults().add(fault);
+        let statuses = [0; 5].map(|_| api.get("/members").0);
+        assert_eq!(statuses, [200, 500, 500, 200, 200]);
+        let fault = Fault::new(FaultKind::ServerError).on_path("/lists/*/members/*").always();
+        api.sandbox.faults().add(fault);
+        assert_eq!((api.get("/members").0, api.get(&member_path(&address("left"))).0), (200, 500));
+        api.sandbox.faults().clear();
+        api.sandbox.faults().add(Fault::new(FaultKind::ServerError).with_probability(0.3));
+        let met = (0..200).filter(|_| api.get("/members").0 == 500).count();
+        assert!((40..80).contains(&met), "{met} of 200 at 30 %");
+    }
+
+    #[test]
+    fn the_log_tells_what_was_asked() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        api.sandbox.reset_log();
+        api.patch(&address("subscribed"), json!({"status": "unsubscribed"}));
+        api.get("/members?count=5&status=archived");
+        let log = api.sandbox.log();
+        assert_eq!((log[0].method, log[0].status), ("PATCH", 200));
+        assert_eq!(log[0].pattern, "/lists/{list_id}/members/{subscriber_hash}");
+        assert_eq!(log[0].body, Some(json!({"status": "unsubscribed"})));
+        assert_eq!(
+            log[1].query,
+            [("count", "5"), ("status", "archived")].map(|(a, b)| (a.to_owned(), b.to_owned()))
+        );
+        let counters = api.sandbox.counters();
+        assert_eq!((counters.requests_total, counters.status_writes), (2, 1));
+        assert_eq!(counters.requests["GET /lists/{list_id}/members"], 1);
+    }
+}

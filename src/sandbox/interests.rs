@@ -9,6 +9,7 @@ use crate::sandbox::audience::World;
 use crate::sandbox::call;
 use crate::sandbox::call::Answer;
 use crate::sandbox::call::Call;
+use crate::sandbox::member::Status;
 use crate::sandbox::problem::Problem;
 use crate::sandbox::projection::Projection;
 
@@ -206,14 +207,18 @@ fn category_document(world: &World, category: &Category) -> Value {
     })
 }
 
+fn subscribers(world: &World, slot: u32) -> usize {
+    let members = world.audience.store.iter();
+    members.filter(|(_, member)| member.status == Status::Subscribed && member.has_interest(slot)).count()
+}
+
 fn document(world: &World, interest: &Interest) -> Value {
-    // Counting is a pass over the audience; the real number is cached and old as well.
     json!({
         "category_id": interest.category_id,
         "list_id": world.audience.id,
         "id": interest.id,
         "name": interest.name,
-        "subscriber_count": "0",
+        "subscriber_count": subscribers(world, interest.slot).to_string(),
         "display_order": interest.display_order,
         "_links": [],
     })

@@ -220,3 +220,93 @@ pub(crate) fn fill_in(world: &World, member: &mut Member, entry: &FormEntry) -> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::sandbox::SandboxOptions;
+    use crate::sandbox::testing::Api;
+    use crate::sandbox::testing::address;
+
+    #[test]
+    fn a_form_subscribes_at_once_or_asks_for_a_confirmation() {
+        for (double_optin, status, mails) in [(false, "subscribed", 0), (true, "pending", 1)] {
+            let api = Api::with(SandboxOptions { double_optin, ..SandboxOptions::default() });
+            let email = address("new");
+            api.sandbox.person().subscribe_by_form(&email, &FormEntry::new().field("FNAME", "Ada")).unwrap();
+            assert_eq!(api.shows(&email, "status"), status);
+            assert_eq!(api.sandbox.confirmation_mails(&email), mails);
+            assert_eq!(api.shows(&email, "source"), "Hosted Signup Form");
+            assert_eq!(api.sandbox.person().confirm(&email).is_ok(), double_optin);
+            assert_eq!(api.shows(&email, "timestamp_opt"), "2026-03-01T12:00:00+00:00");
+        }
+    }
+
+    #[test]
+    fn the_form_brings_back_whoever_fills_it_in() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        for name in ["left", "complained", "bounced", "archived", "left-archived", "forgotten"] {
+            let email = address(name);
+            api.sandbox.person().subscribe_by_form(&email, &FormEntry::new()).unwrap();
+            assert_eq!(api.shows(&email, "status"), "subscribed", "{name}");
+            assert_eq!(api.shows(&email, "timestamp_opt"), "2026-03-01T12:01:00+00:00", "{name}");
+            api.patch(&email, json!({"status": "unsubscribed"}));
+            assert_eq!(
+                api.patch(&email, json!({"status": "subscribed"})).0,
+                200,
+                "{name} is in no compliance state"
+            );
+        }
+    }
+
+    #[test]
+    fn staff_bring_members_back_without_a_new_opt_in() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let person = api.sandbox.person();
+        person.staff_unarchive(&address("archived")).unwrap();
+        person.staff_unarchive(&address("left-archived")).unwrap();
+        person.staff_resubscribe(&address("left")).unwrap();
+        for (name, status) in
+            [("archived", "subscribed"), ("left-archived", "unsubscribed"), ("left", "subscribed")]
+        {
+            assert_eq!(api.shows(&address(name), "status"), status);
+            assert_eq!(api.shows(&address(name), "timestamp_opt"), "2026-03-01T12:00:00+00:00");
+            assert_eq!(api.shows(&address(name), "last_changed"), "2026-03-01T12:01:00+00:00");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_done_says_so() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let person = api.sandbox.person();
+        let unknown = FormEntry::new().tick("Nothing");
+        for (result, expected) in [
+            (person.confirm(&address("subscribed")), PersonError::NotPossible),
+            (person.unsubscribe(&address("nobody")), PersonError::NotPossible),
+            (person.edit_preferences(&address("archived"), &FormEntry::new()), PersonError::NotPossible),
+            (
+                person.edit_preferences(&address("subscribed"), &unknown),
+                PersonError::UnknownInterest("Nothing".to_owned()),
+            ),
+            (
+                person.change_address(&address("subscribed"), "x@example.com"),
+                PersonError::Refused(
+                    "x@example.com looks fake or invalid, please enter a real email address.".to_owned(),
+                ),
+            ),
+        ] {
+            assert_eq!(result, Err(expected));
+        }
+    }
+
+    #[test]
+    fn a_deleted_audience_and_a_revoked_key_answer_so() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        api.sandbox.person().staff_delete_audience();
+        assert_eq!(api.get("/members").0, 404);
+        api.sandbox.person().staff_revoke_key();
+        assert_eq!(api.get("/members").0, 401);
+    }
+}

@@ -69,8 +69,6 @@ fn the_defaults_that_the_template_shows_are_the_defaults() {
             shown(&[
                 "removals",
                 "removals_more_than",
-                "absences",
-                "absences_more_than",
                 "creations",
                 "creations_more_than",
                 "invitations",

@@ -1,0 +1,194 @@
+//! One row of cells, read as a registration or as what is wrong with it.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::model::{
+    EmailAddress, Interest, InterestSet, Registration, RegistrationId, SubscriptionStatus,
+    UnusableRegistration,
+};
+use crate::registrations::Reading;
+use crate::registrations::cell::Cell;
+use crate::registrations::layout::{Column, InterestPlace, Layout};
+use crate::registrations::lists::read_list;
+use crate::registrations::times::{BadTime, read_time};
+
+/// The statuses that a register may hold.
+const LOCAL_STATUSES: [SubscriptionStatus; 4] = [
+    SubscriptionStatus::Subscribed,
+    SubscriptionStatus::Unsubscribed,
+    SubscriptionStatus::Pending,
+    SubscriptionStatus::Cleaned,
+];
+
+/// The columns to select, in the order in which [`read_row`] takes them.
+pub(super) fn selected(layout: &Layout) -> Vec<&Column> {
+    let mut columns = vec![&layout.id, &layout.email, &layout.subscription];
+    columns.extend(optional(layout).into_iter().flatten());
+    columns.extend(layout.fields.values());
+    match &layout.interests {
+        InterestPlace::Nowhere | InterestPlace::Rows { .. } => (),
+        InterestPlace::Lists(lists) => columns.extend(lists.values()),
+        InterestPlace::Flags(flags) => columns.extend(flags.values()),
+    }
+    columns
+}
+
+fn optional(layout: &Layout) -> [Option<&Column>; 8] {
+    [
+        layout.sync_note.as_ref(),
+        layout.preferences_url.as_ref(),
+        layout.membership.as_ref(),
+        layout.subscription_changed_at.as_ref(),
+        layout.signup_ip.as_ref(),
+        layout.signup_at.as_ref(),
+        layout.created_at.as_ref(),
+        layout.updated_at.as_ref(),
+    ]
+}
+
+/// Reads the cells of [`selected`]; interests that are rows and working groups are left for the caller to fill in.
+pub(super) fn read_row<'a>(layout: &Layout, cells: impl IntoIterator<Item = Cell<'a>>) -> Reading {
+    let mut cells = cells.into_iter();
+    let mut take = || cells.next().unwrap_or(Cell::Null);
+    let id = RegistrationId::new(take().text());
+    let (email, status) = (take(), take());
+    let [note, url, membership, changed_at, ip, signup_at, created_at, updated_at] =
+        optional(layout).map(|column| column.map(|column| (column, take())));
+    let fields = layout.fields.keys().map(|tag| (tag.clone(), take().text().into_owned())).collect();
+    let sync_note = note.map(|(_, cell)| cell.text().into_owned());
+    let times = Times { changed_at, signup_at, created_at, updated_at };
+    let parts = read_parts(layout, &email, &status, times)
+        .and_then(|parts| Ok((parts, read_cell_interests(layout, take)?)));
+    match parts {
+        Ok((parts, interests)) => Reading::Usable(Registration {
+            id,
+            email: parts.email,
+            membership: membership.and_then(|(_, cell)| cell.said()),
+            status: parts.status,
+            status_changed_at: parts.changed_at,
+            signup_ip: ip.and_then(|(_, cell)| cell.said()),
+            signup_at: parts.signup_at,
+            created_at: parts.created_at,
+            updated_at: parts.updated_at,
+            fields,
+            interests,
+            preferences_url: url.map(|(_, cell)| cell.text().into_owned()),
+            sync_note,
+            working_groups: layout.groups.as_ref().map(|_| BTreeSet::new()),
+        }),
+        Err(problem) => Reading::Unusable(UnusableRegistration { id, problem, sync_note }),
+    }
+}
+
+/// The cells of the times, with their columns.
+struct Times<'l, 'a> {
+    changed_at: Option<(&'l Column, Cell<'a>)>,
+    signup_at: Option<(&'l Column, Cell<'a>)>,
+    created_at: Option<(&'l Column, Cell<'a>)>,
+    updated_at: Option<(&'l Column, Cell<'a>)>,
+}
+
+/// What must be right for a row to be usable.
+struct Parts {
+    email: EmailAddress,
+    status: SubscriptionStatus,
+    changed_at: Option<Timestamp>,
+    signup_at: Option<Timestamp>,
+    created_at: Option<Timestamp>,
+    updated_at: Option<Timestamp>,
+}
+
+fn read_parts(
+    layout: &Layout,
+    email: &Cell<'_>,
+    status: &Cell<'_>,
+    times: Times<'_, '_>,
+) -> Result<Parts, String> {
+    let email = EmailAddress::parse(&email.text())
+        .map_err(|why| format!("the column {:?} holds no usable address: {why}", layout.email.name))?;
+    let status = read_status(&layout.subscription, status)?;
+    // A consent time that cannot be read could make an opt-out look older than it is: the row waits for staff.
+    let consent_time = |time: Option<(&Column, Cell<'_>)>| match time {
+        None => Ok(None),
+        Some((column, cell)) => read_time(&cell, layout.zone.as_ref()).map_err(|why| bad_time(column, why)),
+    };
+    let lenient = |time: Option<(&Column, Cell<'_>)>| match time {
+        None => Ok(None),
+        Some((column, cell)) => match read_time(&cell, layout.zone.as_ref()) {
+            Ok(time) => Ok(time),
+            Err(BadTime::Unreadable) => Ok(None),
+            Err(BadTime::NoZone) => Err(bad_time(column, BadTime::NoZone)),
+        },
+    };
+    Ok(Parts {
+        email,
+        status,
+        changed_at: consent_time(times.changed_at)?,
+        signup_at: consent_time(times.signup_at)?,
+        created_at: lenient(times.created_at)?,
+        updated_at: lenient(times.updated_at)?,
+    })
+}
+
+fn read_status(column: &Column, cell: &Cell<'_>) -> Result<SubscriptionStatus, String> {
+    let (name, text) = (&column.name, cell.text());
+    let word = text.trim();
+    let status = SubscriptionStatus::parse(word).filter(|status| LOCAL_STATUSES.contains(status));
+    status.ok_or_else(|| {
+        let wanted = "it must be subscribed, unsubscribed, pending or cleaned";
+        // Another column mapped by mistake could hold anything, addresses included.
+        let is_a_word =
+            word.len() <= 30 && word.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '_' | '-'));
+        match (word.is_empty(), is_a_word) {
+            (true, _) => format!("the column {name:?} holds no status; {wanted}"),
+            (false, true) => format!("the column {name:?} holds {word:?}; {wanted}"),
+            (false, false) => format!("the column {name:?} holds something else than a status; {wanted}"),
+        }
+    })
+}
+
+fn bad_time(column: &Column, why: BadTime) -> String {
+    let name = &column.name;
+    match why {
+        BadTime::Unreadable => format!("the column {name:?} holds something else than a time"),
+        BadTime::NoZone => {
+            format!("the column {name:?} holds a time without an offset; set time_zone in [registrations]")
+        }
+    }
+}
+
+/// The interests that stand in columns of the row itself.
+fn read_cell_interests<'a>(
+    layout: &Layout,
+    mut take: impl FnMut() -> Cell<'a>,
+) -> Result<InterestSet, String> {
+    let mut interests = InterestSet::new();
+    match &layout.interests {
+        InterestPlace::Nowhere | InterestPlace::Rows { .. } => (),
+        InterestPlace::Lists(lists) => {
+            for (dimension, column) in lists {
+                let list =
+                    read_list(&take()).map_err(|bad| format!("the column {:?} {}", column.name, bad.0))?;
+                interests.extend(
+                    list.names().into_iter().map(|name| Interest { dimension: dimension.clone(), name }),
+                );
+            }
+        }
+        InterestPlace::Flags(flags) => {
+            for (interest, column) in flags {
+                let yes = take()
+                    .flag()
+                    .ok_or_else(|| format!("the column {:?} holds neither yes nor no", column.name))?;
+                if yes {
+                    interests.insert(interest.clone());
+                }
+            }
+        }
+    }
+    Ok(interests)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,381 @@
+//! The layout: the mapping, resolved against the tables and columns that the register really has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::tz::TimeZone;
+
+use crate::model::{Dimension, Interest, Key, MergeTag};
+use crate::reconcile::policy::RegisterFeatures;
+use crate::registrations::mapping::{InterestLayout, MappedValues, Name, RegisterMapping};
+use crate::registrations::report::MappingProblem;
+
+/// A column as the store describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Column {
+    /// Its name, spelled as in the store.
+    pub(super) name: String,
+    /// Whether it may hold NULL.
+    pub(super) nullable: bool,
+    /// Whether the store fills it by itself in a new row.
+    pub(super) has_default: bool,
+}
+
+/// What the register has: the names of its tables, and the columns of those that the mapping names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Catalogue {
+    /// The names of all tables and views.
+    pub(super) names: Vec<String>,
+    /// The columns of the tables that were asked for and are there, by name in lower case.
+    pub(super) tables: BTreeMap<String, Vec<Column>>,
+}
+
+/// Where everything is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Layout {
+    /// The table of registrations.
+    pub(super) table: String,
+    /// The key.
+    pub(super) id: Column,
+    /// The address.
+    pub(super) email: Column,
+    /// The status.
+    pub(super) subscription: Column,
+    /// The consent time.
+    pub(super) subscription_changed_at: Option<Column>,
+    /// The membership.
+    pub(super) membership: Option<Column>,
+    /// The network address of the sign-up.
+    pub(super) signup_ip: Option<Column>,
+    /// The time of the sign-up.
+    pub(super) signup_at: Option<Column>,
+    /// Rosterd's own link.
+    pub(super) preferences_url: Option<Column>,
+    /// Rosterd's own note.
+    pub(super) sync_note: Option<Column>,
+    /// The birth of the row.
+    pub(super) created_at: Option<Column>,
+    /// The last change of the row.
+    pub(super) updated_at: Option<Column>,
+    /// The mark of removed rows.
+    pub(super) deleted_at: Option<Column>,
+    /// The merge fields.
+    pub(super) fields: BTreeMap<MergeTag, Column>,
+    /// The interests.
+    pub(super) interests: InterestPlace,
+    /// The table of removed rows, and its column with their keys.
+    pub(super) removals: Option<(String, Column)>,
+    /// The table of working groups, its column with the row's key, and the one with the group.
+    pub(super) groups: Option<(String, Column, Column)>,
+    /// The dimensions that are kept in step.
+    pub(super) dimensions: BTreeSet<Dimension>,
+    /// The zone of times without an offset.
+    pub(super) zone: Option<TimeZone>,
+}
+
+/// Where the interests are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum InterestPlace {
+    /// Nowhere.
+    Nowhere,
+    /// In a table of their own.
+    Rows {
+        /// The table.
+        table: String,
+        /// The column with the registration's key.
+        registration_id: Column,
+        /// The column with the dimension.
+        dimension: Column,
+        /// The column with the interest.
+        interest: Column,
+    },
+    /// In one column for each dimension.
+    Lists(BTreeMap<Dimension, Column>),
+    /// In one column for each interest.
+    Flags(BTreeMap<Interest, Column>),
+}
+
+impl Layout {
+    /// Which optional columns the register has.
+    pub(super) fn features(&self) -> RegisterFeatures {
+        RegisterFeatures {
+            consent_time: self.subscription_changed_at.is_some(),
+            preferences_url: self.preferences_url.is_some(),
+            sync_note: self.sync_note.is_some(),
+            working_groups: self.groups.is_some(),
+        }
+    }
+
+    /// Whether the register has a place for the value.
+    pub(super) fn holds(&self, key: &Key) -> bool {
+        let holds_dimension = |dimension: &Dimension| {
+            self.dimensions.contains(dimension)
+                && match &self.interests {
+                    InterestPlace::Nowhere => false,
+                    InterestPlace::Rows { .. } => true,
+                    InterestPlace::Lists(columns) => columns.contains_key(dimension),
+                    InterestPlace::Flags(columns) => columns.keys().any(|key| key.dimension == *dimension),
+                }
+        };
+        match (key, &self.interests) {
+            (Key::Field(tag), _) => self.fields.contains_key(tag),
+            (Key::Interest(interest), InterestPlace::Flags(columns)) => columns.contains_key(interest),
+            (Key::Interest(interest), _) => holds_dimension(&interest.dimension),
+            (Key::Choice(dimension), _) => holds_dimension(dimension),
+        }
+    }
+}
+
+/// The tables that a mapping names, whether they must be there or not.
+pub(super) fn tables_of(mapping: &RegisterMapping) -> Vec<&str> {
+    let mut tables = vec![mapping.table.as_str()];
+    if mapping.interests.layout == InterestLayout::Rows {
+        tables.extend(mapping.interests.table.get());
+    }
+    tables.extend(mapping.removals.table.get());
+    tables.extend(mapping.working_groups.as_ref().map(|groups| groups.table.as_str()));
+    tables
+}
+
+/// Finds everything that the mapping names; all that is missing is reported at once.
+pub(super) fn resolve(
+    mapping: &RegisterMapping,
+    values: &MappedValues,
+    catalogue: &Catalogue,
+) -> Result<Layout, Vec<MappingProblem>> {
+    let mut search = Search { catalogue, problems: mapping.mistakes() };
+    let Some(main) = search.table("registrations.table", &mapping.table) else {
+        return Err(search.problems);
+    };
+    let names = &mapping.columns;
+    let mut optional = |key: &str, name: &Name| search.optional(&format!("columns.{key}"), &main, name);
+    let subscription_changed_at = optional("subscription_changed_at", &names.subscription_changed_at);
+    let membership = optional("membership", &names.membership);
+    let signup_ip = optional("signup_ip", &names.signup_ip);
+    let signup_at = optional("signup_at", &names.signup_at);
+    let preferences_url = optional("preferences_url", &names.preferences_url);
+    let sync_note = optional("sync_note", &names.sync_note);
+    let created_at = optional("created_at", &names.created_at);
+    let updated_at = optional("updated_at", &names.updated_at);
+    let deleted_at = optional("deleted_at", &names.deleted_at);
+    let id = search.column("registrations.columns.id", &main, &names.id);
+    let email = search.column("registrations.columns.email", &main, &names.email);
+    let subscription = search.column("registrations.columns.subscription", &main, &names.subscription);
+    let fields = search.fields(&main, values);
+    let interests = search.interests(&main, mapping, values);
+    let removals = search.removals(mapping);
+    let groups = search.groups(mapping);
+    let (Some(id), Some(email), Some(subscription)) = (id, email, subscription) else {
+        return Err(search.problems);
+    };
+    if !search.problems.is_empty() {
+        return Err(search.problems);
+    }
+    let (dimensions, zone) = (values.dimensions.clone(), mapping.zone());
+    Ok(Layout {
+        table: main.name,
+        id,
+        email,
+        subscription,
+        subscription_changed_at,
+        membership,
+        signup_ip,
+        signup_at,
+        preferences_url,
+        sync_note,
+        created_at,
+        updated_at,
+        deleted_at,
+        fields,
+        interests,
+        removals,
+        groups,
+        dimensions,
+        zone,
+    })
+}
+
+/// A table that was found.
+struct Table<'a> {
+    name: String,
+    columns: &'a [Column],
+}
+
+/// Looks names up and notes what is missing.
+struct Search<'a> {
+    catalogue: &'a Catalogue,
+    problems: Vec<MappingProblem>,
+}
+
+impl<'a> Search<'a> {
+    fn error(&mut self, key: &str, problem: String) {
+        self.problems.push(MappingProblem::error(key, problem));
+    }
+
+    fn find_table(&self, name: &str) -> Option<Table<'a>> {
+        let columns = self.catalogue.tables.get(&name.to_lowercase())?;
+        let spelled = self.catalogue.names.iter().find(|known| known.eq_ignore_ascii_case(name));
+        Some(Table { name: spelled.map_or(name, String::as_str).to_owned(), columns })
+    }
+
+    fn table(&mut self, key: &str, name: &str) -> Option<Table<'a>> {
+        let found = self.find_table(name);
+        if found.is_none() {
+            let nearest = nearest(name, self.catalogue.names.iter().map(String::as_str));
+            self.error(key, format!("the register has no table {name:?}{nearest}"));
+        }
+        found
+    }
+
+    /// A table that may be absent if nobody named it.
+    fn optional_table(&mut self, key: &str, name: &Name) -> Option<Table<'a>> {
+        match name {
+            Name::Off => None,
+            Name::Default(name) => self.find_table(name),
+            Name::Given(name) => self.table(key, name),
+        }
+    }
+
+    fn column(&mut self, key: &str, table: &Table<'a>, name: &str) -> Option<Column> {
+        let found = table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)).cloned();
+        if found.is_none() {
+            let nearest = nearest(name, table.columns.iter().map(|column| column.name.as_str()));
+            self.error(key, format!("the table {:?} has no column {name:?}{nearest}", table.name));
+        }
+        found
+    }
+
+    fn optional(&mut self, key: &str, table: &Table<'a>, name: &Name) -> Option<Column> {
+        match name {
+            Name::Off => None,
+            Name::Default(name) => {
+                table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)).cloned()
+            }
+            Name::Given(name) => self.column(&format!("registrations.{key}"), table, name),
+        }
+    }
+
+    fn fields(&mut self, main: &Table<'a>, values: &MappedValues) -> BTreeMap<MergeTag, Column> {
+        let mut fields = BTreeMap::new();
+        for (tag, name) in &values.fields {
+            let column = self.column(&format!("merge_field {tag}"), main, name);
+            fields.extend(column.map(|column| (tag.clone(), column)));
+        }
+        fields
+    }
+
+    fn interests(
+        &mut self,
+        main: &Table<'a>,
+        mapping: &RegisterMapping,
+        values: &MappedValues,
+    ) -> InterestPlace {
+        let interests = &mapping.interests;
+        let key = |name: &str| format!("registrations.interests.columns.{name}");
+        let place = match interests.layout {
+            InterestLayout::Rows => self.interest_rows(mapping),
+            InterestLayout::List => {
+                let mut columns = BTreeMap::new();
+                for (dimension, name) in &interests.columns {
+                    let column = self.column(&key(dimension), main, name);
+                    columns.extend(column.map(|column| (Dimension::new(dimension), column)));
+                }
+                columns.retain(|dimension, _| values.dimensions.contains(dimension));
+                InterestPlace::Lists(columns)
+            }
+            InterestLayout::Flags => {
+                let mut columns = BTreeMap::new();
+                for (name, interest) in &interests.columns {
+                    let (column, Some(interest)) =
+                        (self.column(&key(name), main, name), Interest::parse(interest))
+                    else {
+                        continue;
+                    };
+                    if column.is_some() && columns.contains_key(&interest) {
+                        self.error(&key(name), format!("another column stands for {interest} already"));
+                    }
+                    columns.extend(column.map(|column| (interest, column)));
+                }
+                columns.retain(|interest, _| values.dimensions.contains(&interest.dimension));
+                InterestPlace::Flags(columns)
+            }
+        };
+        self.placeless_dimensions(mapping, values, &place);
+        place
+    }
+
+    fn interest_rows(&mut self, mapping: &RegisterMapping) -> InterestPlace {
+        let (names, key) = (&mapping.interests, "registrations.interests");
+        let Some(table) = self.optional_table(&format!("{key}.table"), &names.table) else {
+            return InterestPlace::Nowhere;
+        };
+        let registration_id = self.column(&format!("{key}.registration_id"), &table, &names.registration_id);
+        let dimension = self.column(&format!("{key}.dimension"), &table, &names.dimension);
+        let interest = self.column(&format!("{key}.interest"), &table, &names.interest);
+        match (registration_id, dimension, interest) {
+            (Some(registration_id), Some(dimension), Some(interest)) => {
+                InterestPlace::Rows { table: table.name, registration_id, dimension, interest }
+            }
+            _ => InterestPlace::Nowhere,
+        }
+    }
+
+    /// A mapped dimension that the register cannot hold would be planned for ever and never written.
+    fn placeless_dimensions(
+        &mut self,
+        mapping: &RegisterMapping,
+        values: &MappedValues,
+        place: &InterestPlace,
+    ) {
+        for dimension in &values.dimensions {
+            let (key, problem) = match place {
+                InterestPlace::Nowhere if mapping.interests.table.must_exist() => continue,
+                InterestPlace::Nowhere => {
+                    ("table", format!("no table holds the interests of {:?}", dimension.as_str()))
+                }
+                InterestPlace::Rows { .. } => continue,
+                InterestPlace::Lists(columns) if columns.contains_key(dimension) => continue,
+                InterestPlace::Flags(columns) if columns.keys().any(|key| key.dimension == *dimension) => {
+                    continue;
+                }
+                InterestPlace::Lists(_) | InterestPlace::Flags(_) => {
+                    ("columns", format!("no column holds the interests of {:?}", dimension.as_str()))
+                }
+            };
+            self.error(&format!("registrations.interests.{key}"), problem);
+        }
+    }
+
+    fn removals(&mut self, mapping: &RegisterMapping) -> Option<(String, Column)> {
+        let (names, key) = (&mapping.removals, "registrations.removals");
+        let table = self.optional_table(&format!("{key}.table"), &names.table)?;
+        let column = self.column(&format!("{key}.registration_id"), &table, &names.registration_id)?;
+        Some((table.name, column))
+    }
+
+    fn groups(&mut self, mapping: &RegisterMapping) -> Option<(String, Column, Column)> {
+        let (names, key) = (mapping.working_groups.as_ref()?, "registrations.working_groups");
+        let table = self.table(&format!("{key}.table"), &names.table)?;
+        let id = self.column(&format!("{key}.registration_id"), &table, &names.registration_id);
+        let name = self.column(&format!("{key}.name"), &table, &names.name);
+        Some((table.name, id?, name?))
+    }
+}
+
+/// `; did you mean "…"?` where a name comes near, else what there is.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let name = name.to_lowercase();
+    let likeness = |known: &str| {
+        let (known, distance) = (known.to_lowercase(), strsim::normalized_damerau_levenshtein);
+        let contains = known.contains(&name) || name.contains(&known);
+        distance(&name, &known) + if contains { 0.3 } else { 0.0 }
+    };
+    known
+        .map(|known| (likeness(known), known))
+        .filter(|(likeness, _)| *likeness >= 0.4)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| format!("; did you mean {known:?}?"))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;
