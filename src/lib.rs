@@ -5,3 +5,4 @@ pub mod mailchimp;
 pub mod model;
 pub mod reconcile;
 pub mod registrations;
+pub mod state;
