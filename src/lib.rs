@@ -7,4 +7,5 @@ pub mod model;
 pub mod reconcile;
 pub mod registrations;
 pub mod sandbox;
+pub mod state;
 pub mod telemetry;

@@ -1,0 +1,51 @@
+//! How many of what there is.
+
+use crate::state::State;
+use crate::state::error::StateError;
+use crate::state::text;
+
+/// How many of what there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Members with a base.
+    pub with_base: u64,
+    /// Members with a contact that is not archived.
+    pub with_contact: u64,
+    /// Members with rows.
+    pub with_rows: u64,
+    /// Members not settled under any policy, or to be read by themselves.
+    pub unsettled: u64,
+    /// Members set aside after a refusal.
+    pub parked: u64,
+    /// Operations and missing contacts that a person has yet to decide on, or rejected.
+    pub held: u64,
+    /// Addresses to look at.
+    pub pending: u64,
+    /// Rows that cannot be synchronized as they stand.
+    pub unusable: u64,
+}
+
+impl State {
+    /// Counts what there is; from indices, without reading anybody.
+    pub async fn counts(&self) -> Result<Counts, StateError> {
+        self.call(|connection| {
+            let count = |sql: &str| connection.prepare_cached(sql)?.query_row([], text::count);
+            Ok(Counts {
+                with_base: count("SELECT COUNT(*) FROM members WHERE base IS NOT NULL")?,
+                with_contact: count(
+                    "SELECT COUNT(*) FROM members INDEXED BY members_contact_address
+                     WHERE contact IS NOT NULL AND archived = 0",
+                )?,
+                with_rows: count("SELECT COUNT(DISTINCT member) FROM registrations")?,
+                unsettled: count("SELECT COUNT(*) FROM members WHERE settled = 0")?,
+                parked: count("SELECT COUNT(*) FROM parked")?,
+                held: count(
+                    "SELECT IFNULL(SUM(count), 0) FROM holds WHERE decision IN ('open', 'rejected')",
+                )?,
+                pending: count("SELECT COUNT(*) FROM pending")?,
+                unusable: count("SELECT COUNT(*) FROM registrations WHERE problem IS NOT NULL")?,
+            })
+        })
+        .await
+    }
+}

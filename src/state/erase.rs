@@ -1,0 +1,116 @@
+//! Erasure on request: everything about a member goes, a proof without the address stays.
+
+use std::collections::BTreeSet;
+
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use rusqlite::{Connection, Transaction, params};
+use sha2::Sha256;
+
+use crate::model::{EmailAddress, MemberId};
+use crate::reconcile::plan::Tombstone;
+use crate::state::error::{Fault, StateError};
+use crate::state::text::{address, hex, moment, stamp};
+use crate::state::{State, base, settings};
+
+/// That an address was erased: what can be shown to whoever asks, knowing the address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    /// When.
+    pub erased_at: Timestamp,
+    /// What came of it on either side, without the address.
+    pub outcome: String,
+}
+
+impl State {
+    /// Erases all that is kept about a member: mirror, base, trail, events, what holds list, pending addresses.
+    ///
+    /// What stays: for each address a keyed hash with the time and `outcome`, and a tombstone by subscriber hash,
+    /// so that nobody creates the person again without their word. What was deleted is overwritten in the file.
+    pub async fn erase_member(
+        &self,
+        member: MemberId,
+        outcome: String,
+        now: Timestamp,
+    ) -> Result<(), StateError> {
+        self.write(move |tx| {
+            let addresses = addresses(tx, member)?;
+            let key = settings::get(tx, "erasure_key")?.unwrap_or_default();
+            for address in &addresses {
+                erase_address(tx, address)?;
+                tx.execute(
+                    "INSERT INTO erasures (proof, erased_at, outcome) VALUES (?1, ?2, ?3)",
+                    params![proof(&key, address)?, stamp(now), outcome],
+                )?;
+                base::lay(tx, &address.hash(), &Tombstone { at: now, opted_out: true })?;
+            }
+            for sql in [
+                "DELETE FROM operations WHERE member = ?1",
+                "DELETE FROM held_operations WHERE member = ?1",
+                "DELETE FROM temp.plan WHERE member = ?1",
+                "DELETE FROM members WHERE id = ?1",
+            ] {
+                tx.execute(sql, [member.0])?;
+            }
+            Ok(())
+        })
+        .await?;
+        // The write-ahead log still holds the pages as they were.
+        self.call(|connection| {
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The erasures of this address.
+    pub async fn erasures_of(&self, address: EmailAddress) -> Result<Vec<Erasure>, StateError> {
+        self.call(move |connection| {
+            let key = settings::get(connection, "erasure_key")?.unwrap_or_default();
+            let mut statement = connection
+                .prepare_cached("SELECT erased_at, outcome FROM erasures WHERE proof = ?1 ORDER BY id")?;
+            let mut rows = statement.query([proof(&key, &address)?])?;
+            let mut erasures = Vec::new();
+            while let Some(row) = rows.next()? {
+                erasures
+                    .push(Erasure { erased_at: moment(&row.get::<_, String>(0)?)?, outcome: row.get(1)? });
+            }
+            Ok(erasures)
+        })
+        .await
+    }
+}
+
+/// The addresses of a member: of its rows, its contact and its base, and those the trail named it by.
+fn addresses(connection: &Connection, member: MemberId) -> Result<BTreeSet<EmailAddress>, Fault> {
+    let texts: Vec<String> = connection
+        .prepare_cached(
+            "SELECT address FROM registrations WHERE member = ?1 AND address IS NOT NULL
+             UNION SELECT contact_address FROM members WHERE id = ?1 AND contact_address IS NOT NULL
+             UNION SELECT base_address FROM members WHERE id = ?1 AND base_address IS NOT NULL
+             UNION SELECT email FROM operations WHERE member = ?1",
+        )?
+        .query_map([member.0], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    texts.iter().map(|text| address(text)).collect()
+}
+
+/// Erases what is kept by address and not by member.
+fn erase_address(tx: &Transaction<'_>, address: &EmailAddress) -> Result<(), Fault> {
+    let (key, hash) = (address.key(), address.hash());
+    tx.execute("DELETE FROM pending WHERE address = ?1", [&key])?;
+    tx.execute("DELETE FROM held_operations WHERE lower(email) = ?1", [&key])?;
+    // A form body spells the @ as %40.
+    tx.execute(
+        "DELETE FROM events WHERE hash = ?1 OR instr(lower(body), ?2) > 0 OR instr(lower(body), ?3) > 0",
+        params![hash.as_str(), key, key.replace('@', "%40")],
+    )?;
+    Ok(())
+}
+
+fn proof(key: &str, address: &EmailAddress) -> Result<String, Fault> {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key.as_bytes()).map_err(|error| Fault::Text(Box::new(error)))?;
+    mac.update(address.key().as_bytes());
+    Ok(hex(&mac.finalize().into_bytes()))
+}

@@ -1,0 +1,49 @@
+//! One writer process: a lock of the operating system's that dies with the process.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::state::error::StateError;
+
+/// Takes the lock of the state file at `path`; it is held until the file is dropped.
+///
+/// The file stays: removing it would let two processes lock two different files of one name.
+pub(crate) fn take(path: &Path) -> Result<File, StateError> {
+    let lock_path = beside(path, ".lock");
+    let inaccessible = |source: std::io::Error| StateError::Inaccessible {
+        path: lock_path.clone(),
+        source: Box::new(source),
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o640)
+        .open(&lock_path)
+        .map_err(inaccessible)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(StateError::Locked { path: path.to_owned(), pid: written_pid(&mut file) });
+        }
+        Err(TryLockError::Error(source)) => return Err(inaccessible(source)),
+    }
+    file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(inaccessible)?;
+    Ok(file)
+}
+
+/// The path with `ending` behind its whole name.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+fn written_pid(file: &mut File) -> String {
+    let mut pid = String::new();
+    let read = file.rewind().and_then(|()| file.read_to_string(&mut pid));
+    if read.is_ok() && !pid.trim().is_empty() { pid.trim().to_owned() } else { "?".to_owned() }
+}

@@ -1,0 +1,82 @@
+//! Contacts that a whole walk did not show, held before even one of them is read by itself: a wrong audience
+//! shows none of them.
+
+use jiff::Timestamp;
+use rusqlite::{Transaction, params};
+
+use crate::state::decisions;
+use crate::state::error::{Fault, StateError};
+use crate::state::holds::{digest_of, name, reopen};
+use crate::state::text::stamp;
+use crate::state::{HoldSummary, State};
+
+/// What the guard holds them as.
+const CLASS: &str = "missing";
+
+/// Unseen contacts that no hold of this kind lists yet, or only one that is done.
+const UNLISTED: &str = "FROM members AS m
+    WHERE m.contact IS NOT NULL AND m.id NOT IN (SELECT member FROM temp.seen_contacts)
+      AND NOT EXISTS (SELECT 1 FROM held_operations AS o JOIN holds AS h ON h.id = o.hold
+        WHERE o.fingerprint = 'missing:' || m.contact_id AND h.decision <> 'done')";
+
+impl State {
+    /// Holds the contacts that the finished walk did not show and that no hold lists yet; `None` where there are none.
+    ///
+    /// [`State::unseen_contacts`] leaves them out until a person approves the hold.
+    pub async fn hold_missing(
+        &self,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<Option<HoldSummary>, StateError> {
+        self.write(move |tx| {
+            let sql = format!("SELECT m.contact_id {UNLISTED} ORDER BY m.contact_id");
+            let Some(digest) = digest_of(tx, CLASS, &sql)? else { return Ok(None) };
+            let id = name(tx, &digest)?;
+            take(tx, &id, &digest, &reason, now)?;
+            decisions::summary(tx, &id).map(Some)
+        })
+        .await
+    }
+
+    /// Ends holds of missing contacts of which the finished walk, and what was read since, misses none; says how many.
+    pub async fn settle_missing_holds(&self, now: Timestamp) -> Result<u64, StateError> {
+        self.write(move |tx| {
+            let ended = tx
+                .prepare_cached(
+                    "UPDATE holds SET decision = 'done', decided_at = ?1
+                     WHERE decision <> 'done' AND class = 'missing' AND NOT EXISTS (
+                        SELECT 1 FROM held_operations AS o JOIN members AS m ON m.id = o.member
+                        WHERE o.hold = holds.id AND m.contact IS NOT NULL
+                          AND o.fingerprint = 'missing:' || m.contact_id
+                          AND m.id NOT IN (SELECT member FROM temp.seen_contacts))",
+                )?
+                .execute([stamp(now)])?;
+            Ok(u64::try_from(ended).unwrap_or(u64::MAX))
+        })
+        .await
+    }
+}
+
+fn take(tx: &Transaction<'_>, id: &str, digest: &str, reason: &str, now: Timestamp) -> Result<(), Fault> {
+    let new = tx.execute(
+        &format!(
+            "INSERT OR IGNORE INTO holds (id, class, digest, reason, since, count, decision)
+             SELECT ?1, '{CLASS}', ?2, ?3, ?4, COUNT(*), 'open' {UNLISTED}"
+        ),
+        params![id, digest, reason, stamp(now)],
+    )?;
+    if new == 0 {
+        return reopen(tx, id, reason, now);
+    }
+    tx.execute(
+        &format!(
+            "INSERT INTO held_operations (hold, seq, member, email, fingerprint)
+             SELECT ?1, row_number() OVER (ORDER BY m.id), m.id, m.contact_address, 'missing:' || m.contact_id
+             {}",
+            // The hold is there by now, empty, so that nothing is listed by it.
+            UNLISTED
+        ),
+        [id],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Single values: identities, cursors, the pause, the audience's schema, policy numbers.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::state::State;
+use crate::state::error::{Fault, StateError};
+use crate::state::text::{from_json_or_none, json, moment, moment_or_none, stamp};
+
+/// Whose identity the state remembers, so that it serves no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IdentityKind {
+    /// The registration store.
+    Register,
+    /// The Mailchimp audience.
+    Audience,
+}
+
+impl IdentityKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Audience => "audience",
+        }
+    }
+}
+
+/// Whether anything is written to either side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pause {
+    /// Writes are made.
+    Running,
+    /// None are, since this time.
+    Paused(Timestamp),
+}
+
+/// Stands for one policy and one schema of the audience; positive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PolicyNumber(pub i64);
+
+impl State {
+    /// Serves this register or audience and, from the first time on, no other.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::OtherIdentity`] where the state belongs to another.
+    pub async fn claim(&self, kind: IdentityKind, given: String) -> Result<(), StateError> {
+        self.write(move |tx| {
+            let key = format!("{}_identity", kind.as_str());
+            match get(tx, &key)? {
+                None => set(tx, &key, &given),
+                Some(ours) if ours == given => Ok(()),
+                Some(ours) => Err(StateError::OtherIdentity { kind: kind.as_str(), ours, given }.into()),
+            }
+        })
+        .await
+    }
+
+    /// The number of the policy with this fingerprint: always the same, another one for every other fingerprint.
+    ///
+    /// A new policy leaves everybody unsettled without touching anybody.
+    pub async fn policy_number(&self, fingerprint: String) -> Result<PolicyNumber, StateError> {
+        self.write(move |tx| {
+            tx.prepare_cached("INSERT OR IGNORE INTO policies (fingerprint) VALUES (?1)")?
+                .execute([&fingerprint])?;
+            let number = tx
+                .prepare_cached("SELECT number FROM policies WHERE fingerprint = ?1")?
+                .query_row([&fingerprint], |row| row.get(0))?;
+            Ok(PolicyNumber(number))
+        })
+        .await
+    }
+
+    /// How far the changes named so have been read.
+    pub async fn cursor(&self, name: &'static str) -> Result<Option<String>, StateError> {
+        self.call(move |connection| {
+            let value = connection
+                .prepare_cached("SELECT value FROM cursors WHERE name = ?1")?
+                .query_row([name], |row| row.get(0))
+                .optional()?;
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Moves a cursor; what lies before it must have been put by now.
+    pub async fn set_cursor(
+        &self,
+        name: &'static str,
+        value: String,
+        now: Timestamp,
+    ) -> Result<(), StateError> {
+        self.write(move |tx| {
+            tx.prepare_cached(
+                "INSERT INTO cursors (name, value, moved_at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value, moved_at = excluded.moved_at",
+            )?
+            .execute(params![name, value, stamp(now)])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Every cursor: its name, where it stands and when it moved there, by name.
+    pub async fn cursors(&self) -> Result<Vec<(String, String, Timestamp)>, StateError> {
+        self.call(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT name, value, moved_at FROM cursors ORDER BY name")?;
+            let mut rows = statement.query([])?;
+            let mut cursors = Vec::new();
+            while let Some(row) = rows.next()? {
+                cursors.push((row.get(0)?, row.get(1)?, moment(&row.get::<_, String>(2)?)?));
+            }
+            Ok(cursors)
+        })
+        .await
+    }
+
+    /// Whether anything is written to either side.
+    pub async fn paused(&self) -> Result<Pause, StateError> {
+        Ok(self.time("paused_at").await?.map_or(Pause::Running, Pause::Paused))
+    }
+
+    /// Pauses the writes, or lets them be made again; survives restarts.
+    pub async fn set_paused(&self, pause: Pause) -> Result<(), StateError> {
+        match pause {
+            Pause::Paused(since) => self.set_time("paused_at", since).await,
+            Pause::Running => {
+                self.write(|tx| {
+                    tx.execute("DELETE FROM meta WHERE key = 'paused_at'", [])?;
+                    Ok(())
+                })
+                .await
+            }
+        }
+    }
+
+    /// When both sides were first joined and approved; `None` before.
+    pub async fn adopted_at(&self) -> Result<Option<Timestamp>, StateError> {
+        self.time("adopted_at").await
+    }
+
+    /// The first adoption is over.
+    pub async fn set_adopted_at(&self, now: Timestamp) -> Result<(), StateError> {
+        self.set_time("adopted_at", now).await
+    }
+
+    /// When a full observation, archived contacts included, was last finished in this file's life.
+    pub async fn full_observed_at(&self) -> Result<Option<Timestamp>, StateError> {
+        self.time("full_observed_at").await
+    }
+
+    /// A full observation, archived contacts included, is finished.
+    pub async fn set_full_observed_at(&self, now: Timestamp) -> Result<(), StateError> {
+        self.set_time("full_observed_at", now).await
+    }
+
+    /// The audience's own schema as last read.
+    pub async fn schema<T: DeserializeOwned + Send + 'static>(&self) -> Result<Option<T>, StateError> {
+        self.call(|connection| from_json_or_none(get(connection, "schema")?)).await
+    }
+
+    /// Remembers the audience's own schema.
+    pub async fn set_schema<T: Serialize + Send + 'static>(&self, schema: T) -> Result<(), StateError> {
+        self.write(move |tx| set(tx, "schema", &json(&schema)?)).await
+    }
+
+    async fn time(&self, key: &'static str) -> Result<Option<Timestamp>, StateError> {
+        self.call(move |connection| moment_or_none(get(connection, key)?)).await
+    }
+
+    async fn set_time(&self, key: &'static str, time: Timestamp) -> Result<(), StateError> {
+        self.write(move |tx| set(tx, key, &stamp(time))).await
+    }
+}
+
+/// A single value.
+pub(crate) fn get(connection: &Connection, key: &str) -> Result<Option<String>, Fault> {
+    let value = connection
+        .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?;
+    Ok(value)
+}
+
+fn set(tx: &Transaction<'_>, key: &str, value: &str) -> Result<(), Fault> {
+    tx.prepare_cached(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    )?
+    .execute(params![key, value])?;
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Reading the staged plan: by counts for the guard, page by page for everybody else.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+
+use crate::model::{EmailAddress, MemberId};
+use crate::reconcile::plan::Planned;
+use crate::state::error::{Fault, StateError};
+use crate::state::text::{address, count, from_json, number, stamp};
+use crate::state::{ClassName, State};
+
+/// An operation of the staged plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedOperation {
+    /// Its place in the plan.
+    pub seq: i64,
+    /// When it is made: lower ranks first, within one rank by place.
+    pub rank: i64,
+    /// Whom it concerns.
+    pub member: MemberId,
+    /// The address to name them by.
+    pub email: EmailAddress,
+    /// What, why, and what the guard counts it as.
+    pub planned: Planned,
+    /// The hold that keeps it back.
+    pub held: Option<String>,
+    /// The approved hold that lists it.
+    pub approved: Option<String>,
+}
+
+const COLUMNS: &str = "seq, rank, member, email, planned, held, approved";
+
+/// Timed opt-outs of the plan whose time is shared by more than `?1` others of the plan and of the trail since `?2`.
+pub(crate) const SHARING: &str = "class = 'timed_opt_out' AND class_at IN (
+    SELECT class_at FROM (
+        SELECT class_at FROM temp.plan WHERE class = 'timed_opt_out' AND approved IS NULL
+        UNION ALL SELECT class_at FROM operations
+        WHERE class = 'timed_opt_out' AND begun_at >= ?2 AND outcome IN ('done', 'lost', 'unknown')
+          AND decided_by = 'rule'
+    ) GROUP BY class_at HAVING COUNT(*) > ?1)";
+
+/// What neither was approved nor rejected: what the guard counts.
+const UNDECIDED: &str =
+    "approved IS NULL AND (held IS NULL OR held IN (SELECT id FROM holds WHERE decision = 'open'))";
+
+impl State {
+    /// How many operations of each class are staged, without those that a person approved or rejected.
+    pub async fn planned_counts(&self) -> Result<BTreeMap<ClassName, u64>, StateError> {
+        self.call(|connection| {
+            let sql = format!("SELECT class, COUNT(*) FROM temp.plan WHERE {UNDECIDED} GROUP BY class");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query([])?;
+            let mut counts = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                if let Some(class) =
+                    ClassName::parse(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
+                {
+                    counts.insert(class, row.get::<_, i64>(1)?.unsigned_abs());
+                }
+            }
+            Ok(counts)
+        })
+        .await
+    }
+
+    /// How many staged opt-outs share their time with more than `more_than` of the plan and of the trail since
+    /// `since`, together; without those that a person approved or rejected.
+    pub async fn timed_opt_outs_sharing_a_time(
+        &self,
+        more_than: u64,
+        since: Timestamp,
+    ) -> Result<u64, StateError> {
+        self.call(move |connection| {
+            let sql = format!("SELECT COUNT(*) FROM temp.plan WHERE {UNDECIDED} AND {SHARING}");
+            let count = connection
+                .prepare_cached(&sql)?
+                .query_row(params![i64::try_from(more_than).unwrap_or(i64::MAX), stamp(since)], count)?;
+            Ok(count)
+        })
+        .await
+    }
+
+    /// How many operations are staged, held ones among them.
+    pub async fn count_planned(&self) -> Result<u64, StateError> {
+        self.call(|connection| Ok(connection.query_row("SELECT COUNT(*) FROM temp.plan", [], count)?)).await
+    }
+
+    /// How many staged operations are held.
+    pub async fn count_planned_held(&self) -> Result<u64, StateError> {
+        self.call(|connection| {
+            let sql = "SELECT COUNT(*) FROM temp.plan WHERE held IS NOT NULL";
+            Ok(connection.query_row(sql, [], count)?)
+        })
+        .await
+    }
+
+    /// Up to `limit` staged operations after place `after`, held ones among them, in the order of the plan.
+    pub async fn planned(&self, after: i64, limit: usize) -> Result<Vec<StagedOperation>, StateError> {
+        self.call(move |connection| {
+            let sql = format!("SELECT {COLUMNS} FROM temp.plan WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query(params![after, number(limit)])?;
+            let mut staged = Vec::new();
+            while let Some(row) = rows.next()? {
+                staged.push(operation(row)?);
+            }
+            Ok(staged)
+        })
+        .await
+    }
+
+    /// Up to `limit` operations to be made, in the order in which they are: those after `after`, by rank and place.
+    pub async fn next_operations(
+        &self,
+        after: (i64, i64),
+        limit: usize,
+    ) -> Result<Vec<StagedOperation>, StateError> {
+        self.call(move |connection| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM temp.plan WHERE (rank, seq) > (?1, ?2) AND held IS NULL
+                 ORDER BY rank, seq LIMIT ?3"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query(params![after.0, after.1, number(limit)])?;
+            let mut staged = Vec::new();
+            while let Some(row) = rows.next()? {
+                staged.push(operation(row)?);
+            }
+            Ok(staged)
+        })
+        .await
+    }
+}
+
+fn operation(row: &Row<'_>) -> Result<StagedOperation, Fault> {
+    Ok(StagedOperation {
+        seq: row.get(0)?,
+        rank: row.get(1)?,
+        member: MemberId(row.get(2)?),
+        email: address(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?,
+        planned: from_json(row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?)?,
+        held: row.get(5)?,
+        approved: row.get(6)?,
+    })
+}

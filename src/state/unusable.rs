@@ -1,0 +1,96 @@
+//! Rows that cannot be synchronized as they stand, and whether they bear a note that says so.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use crate::model::{MemberId, RegistrationId, UnusableRegistration};
+use crate::state::error::{Fault, StateError};
+use crate::state::joining::{PutCounts, unsettle};
+use crate::state::text::{count, number};
+use crate::state::{State, walk};
+
+/// A row that cannot be synchronized as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnusableRow {
+    /// The row.
+    pub id: RegistrationId,
+    /// The member it belongs to; `None` where it never was usable.
+    pub member: Option<MemberId>,
+    /// What is wrong, as a sentence for staff.
+    pub problem: String,
+    /// The note that the row bears, as last observed or written; `None` where none can be written.
+    pub noted: Option<String>,
+}
+
+impl State {
+    /// Unusable rows whose note does not say what is wrong, at most `limit`.
+    ///
+    /// After writing the note, say so with [`State::note_written`]: else the same rows come again.
+    pub async fn unusable_without_note(&self, limit: usize) -> Result<Vec<UnusableRow>, StateError> {
+        self.call(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, member, problem, noted FROM registrations
+                 WHERE problem IS NOT NULL AND noted IS NOT NULL AND noted <> problem ORDER BY seq LIMIT ?1",
+            )?;
+            let rows = statement
+                .query_map([number(limit)], |row| {
+                    Ok(UnusableRow {
+                        id: RegistrationId::new(row.get::<_, String>(0)?),
+                        member: row.get::<_, Option<i64>>(1)?.map(MemberId),
+                        problem: row.get(2)?,
+                        noted: row.get(3)?,
+                    })
+                })?
+                .collect::<Result<_, _>>()?;
+            Ok(rows)
+        })
+        .await
+    }
+
+    /// The row bears this note now.
+    pub async fn note_written(&self, row: RegistrationId, note: String) -> Result<(), StateError> {
+        self.write(move |tx| {
+            tx.prepare_cached("UPDATE registrations SET noted = ?2 WHERE id = ?1 AND problem IS NOT NULL")?
+                .execute(params![row.as_str(), note])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// How many rows cannot be synchronized as they stand.
+    pub async fn count_unusable(&self) -> Result<u64, StateError> {
+        self.call(|connection| {
+            let sql = "SELECT COUNT(*) FROM registrations WHERE problem IS NOT NULL";
+            Ok(connection.query_row(sql, [], count)?)
+        })
+        .await
+    }
+}
+
+/// Notes that a row is unusable; what it last said stays, so that nobody is taken for gone.
+pub(crate) fn put(
+    tx: &Transaction<'_>,
+    row: &UnusableRegistration,
+    counts: &mut PutCounts,
+) -> Result<(), Fault> {
+    let known: Option<(i64, Option<i64>, bool)> = tx
+        .prepare_cached("SELECT seq, member, problem IS ?2 AND noted IS ?3 FROM registrations WHERE id = ?1")?
+        .query_row(params![row.id.as_str(), row.problem, row.sync_note], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let Some((seq, member, same)) = known else {
+        counts.new += 1;
+        tx.prepare_cached("INSERT INTO registrations (id, problem, noted) VALUES (?1, ?2, ?3)")?
+            .execute(params![row.id.as_str(), row.problem, row.sync_note])?;
+        return walk::mark_row(tx, tx.last_insert_rowid());
+    };
+    walk::mark_row(tx, seq)?;
+    if same {
+        counts.unchanged += 1;
+        return Ok(());
+    }
+    counts.changed += 1;
+    tx.prepare_cached("UPDATE registrations SET problem = ?2, noted = ?3 WHERE seq = ?1")?
+        .execute(params![seq, row.problem, row.sync_note])?;
+    member.map_or(Ok(()), |member| unsettle(tx, MemberId(member)))
+}
