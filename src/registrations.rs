@@ -81,6 +81,18 @@ impl Reading {
     }
 }
 
+/// The rows that can be synchronized, and those that cannot.
+pub fn split(readings: Vec<Reading>) -> (Vec<Registration>, Vec<UnusableRegistration>) {
+    let mut rows = (Vec::new(), Vec::new());
+    for reading in readings {
+        match reading {
+            Reading::Usable(row) => rows.0.push(row),
+            Reading::Unusable(row) => rows.1.push(row),
+        }
+    }
+    rows
+}
+
 /// How far the changes of the store have been read; opaque to everybody but the store, and text in our state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalCursor(pub String);

@@ -3,6 +3,8 @@
 use crate::config::section::Section;
 use crate::config::values;
 use crate::config::values::Share;
+use crate::reconcile::guard;
+use crate::reconcile::guard::Limits;
 
 /// When a class of writes is held: more than this share of the base and more than this many, both in 24 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,21 @@ pub struct GuardConfig {
     pub creations: Limit,
     /// People asked back after they left.
     pub invitations: Limit,
+}
+
+impl GuardConfig {
+    /// The limits as the guard takes them.
+    pub fn limits(&self) -> Limits {
+        let limit = |limit: Limit| guard::Limit {
+            basis_points: limit.share.hundredths_of_percent(),
+            more_than: limit.more_than,
+        };
+        Limits {
+            removals: limit(self.removals),
+            creations: limit(self.creations),
+            invitations: limit(self.invitations),
+        }
+    }
 }
 
 /// Reads the section; the defaults are those of the design.

@@ -1,5 +1,7 @@
 //! The plan as a value: what to write on which side, and why.
 
+mod show;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 

@@ -6,7 +6,8 @@ use rusqlite::{Connection, Row, params};
 use crate::model::{
     Contact, ContactId, EmailAddress, MemberId, Registration, RegistrationId, SubscriberHash,
 };
-use crate::reconcile::trio::{Base, Standing, Trio};
+use crate::reconcile::plan::Tombstone;
+use crate::reconcile::trio::{Base, Trio};
 use crate::state::error::{Fault, StateError};
 use crate::state::text::{address, from_json, from_json_or_none, number};
 use crate::state::{PolicyNumber, State, base};
@@ -186,11 +187,21 @@ fn trio(connection: &Connection, row: &Row<'_>, observed_at: Timestamp) -> Resul
         )?,
         _ => false,
     };
-    let base = match (base, &remote) {
+    let tombstone = match (&base, &remote) {
         (None, None) => remembered(connection, &local)?,
-        (base, _) => base,
+        (_, _) => None,
     };
-    Ok(Trio { id, base, local, remote, parked: row.get(4)?, taken_remotely, taken_locally, observed_at })
+    Ok(Trio {
+        id,
+        base,
+        local,
+        remote,
+        tombstone,
+        parked: row.get(4)?,
+        taken_remotely,
+        taken_locally,
+        observed_at,
+    })
 }
 
 /// The rows of a member, oldest first, and the addresses they bear.
@@ -215,14 +226,10 @@ fn is_taken(connection: &Connection, sql: &str, address: &str, member: MemberId)
     Ok(connection.prepare_cached(sql)?.query_row(params![address, member.0], |row| row.get(0))?)
 }
 
-/// What a tombstone remembers of somebody who registers again after having left: that they left, and when.
-fn remembered(connection: &Connection, local: &[Registration]) -> Result<Option<Base>, Fault> {
+/// What was laid when a member with the address of these rows was gone from both sides before.
+fn remembered(connection: &Connection, local: &[Registration]) -> Result<Option<Tombstone>, Fault> {
     let Some(newest) = local.last() else { return Ok(None) };
-    let tombstone = base::lookup(connection, &newest.email.hash())?.filter(|tombstone| tombstone.opted_out);
-    Ok(tombstone.map(|tombstone| Base {
-        consent: Standing { opted_out_at: Some(tombstone.at), ..Standing::default() },
-        ..Base::default()
-    }))
+    base::lookup(connection, &newest.email.hash())
 }
 
 fn recheck(connection: &Connection, member: i64, contact: Option<String>) -> Result<Recheck, Fault> {

@@ -38,7 +38,9 @@ fn stage(tx: &Transaction<'_>, plan: &MemberPlan, policy: PolicyNumber) -> Resul
         return Ok(());
     }
     if let Some(tombstone) = plan.tombstone.as_ref().filter(|_| plan.operations.is_empty()) {
-        base::lay(tx, &plan.email.hash(), tombstone)?;
+        if let Some(email) = &plan.email {
+            base::lay(tx, &email.hash(), tombstone)?;
+        }
         tx.prepare_cached("DELETE FROM members WHERE id = ?1")?.execute([plan.member.0])?;
         return Ok(());
     }
@@ -53,11 +55,12 @@ fn stage(tx: &Transaction<'_>, plan: &MemberPlan, policy: PolicyNumber) -> Resul
         tx.prepare_cached("DELETE FROM parked WHERE member = ?1 AND active = 0")?.execute([plan.member.0])?;
         drop_if_empty(tx, plan.member)?;
     }
+    let Some(email) = &plan.email else { return Ok(()) };
     let ranks = rank::ranks(plan.operations.iter().map(|planned| &planned.operation));
     plan.operations
         .iter()
         .zip(ranks)
-        .try_for_each(|(planned, rank)| stage_operation(tx, plan.member, &plan.email, planned, rank))
+        .try_for_each(|(planned, rank)| stage_operation(tx, plan.member, email, planned, rank))
 }
 
 fn stage_operation(

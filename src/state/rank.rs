@@ -10,7 +10,7 @@ use crate::reconcile::plan::{Class, Operation, Side};
 pub fn rank(operation: &Operation) -> i64 {
     match operation {
         Operation::RemoteStatus { decided, .. } if decided.raises_consent() => 8,
-        Operation::RemoteStatus { .. } => FIRST,
+        Operation::RemoteStatus { .. } | Operation::RemoteLeave { .. } => FIRST,
         Operation::LocalStatus { status, .. } if is_opt_out(*status) => SECOND,
         Operation::LocalStatus { .. }
         | Operation::LocalCreate { .. }
@@ -57,6 +57,7 @@ pub fn side(operation: &Operation) -> Side {
         Operation::RemoteStatus { .. }
         | Operation::RemoteArchive { .. }
         | Operation::RemoteCreate { .. }
+        | Operation::RemoteLeave { .. }
         | Operation::RemoteRename { .. }
         | Operation::RemoteUpdate { .. }
         | Operation::RemoteTags { .. } => Side::Remote,
@@ -74,6 +75,7 @@ pub fn kind(operation: &Operation) -> &'static str {
         Operation::RemoteStatus { .. } => "remote_status",
         Operation::RemoteArchive { .. } => "remote_archive",
         Operation::RemoteCreate { .. } => "remote_create",
+        Operation::RemoteLeave { .. } => "remote_leave",
         Operation::RemoteRename { .. } => "remote_rename",
         Operation::RemoteUpdate { .. } => "remote_update",
         Operation::RemoteTags { .. } => "remote_tags",

@@ -95,6 +95,20 @@ impl State {
         .await
     }
 
+    /// These rows are there, whatever they say by now.
+    pub async fn see_registrations(&self, ids: Vec<RegistrationId>) -> Result<(), StateError> {
+        self.write(move |tx| {
+            let mut statement = tx.prepare_cached(
+                "INSERT OR IGNORE INTO temp.seen_rows (seq) SELECT seq FROM registrations WHERE id = ?1",
+            )?;
+            for id in &ids {
+                statement.execute([id.as_str()])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// How many rows the walk did not show.
     pub async fn count_unseen_registrations(&self) -> Result<u64, StateError> {
         self.call(|connection| {

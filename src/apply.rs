@@ -1,0 +1,158 @@
+//! Carries a plan out: intent, deed, outcome; the outcome and the base move in one transaction.
+//!
+//! Opt-outs come first. One member's failure never stops the rest; what stops everything is a side that is out of
+//! reach or will not let us in.
+
+mod bulk;
+mod close;
+mod local;
+mod refusals;
+mod remote;
+mod reread;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::mailchimp::schema::AudienceSchema;
+use crate::mailchimp::{AudienceError, WriteAudience};
+use crate::observe::{Phase, Progress};
+use crate::reconcile::plan::{Operation, Side};
+use crate::reconcile::policy::Policy;
+use crate::registrations::{RegisterError, WriteRegistrations};
+use crate::state::{CycleId, PolicyNumber, StagedOperation, State, StateError};
+
+/// How many operations are noted and carried out at a time; also Mailchimp's limit for one bulk creation.
+/// <https://mailchimp.com/developer/marketing/api/lists/batch-subscribe-or-unsubscribe/>
+const CHUNK: usize = 500;
+
+/// Both sides, for writing, with what carrying a plan out needs beside them.
+#[derive(Clone, Debug)]
+pub struct Targets {
+    /// The register.
+    pub local: Arc<dyn WriteRegistrations>,
+    /// The audience.
+    pub remote: Arc<dyn WriteAudience>,
+    /// The state.
+    pub state: State,
+    /// The time.
+    pub clock: Clock,
+    /// How many requests may be under way at once.
+    pub connections: usize,
+    /// The audience's own schema.
+    pub schema: AudienceSchema,
+    /// What decisions are made under: consent-raising ones are made again right before they are carried out.
+    pub policy: Policy,
+    /// The number of that policy in the state.
+    pub policy_number: PolicyNumber,
+    /// Who wants to know how far it has come.
+    pub progress: watch::Sender<Progress>,
+    /// Set when the process is to stop: the running operations are finished, no new ones begun.
+    pub stop: CancellationToken,
+}
+
+/// What came of a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Operations done.
+    pub done: u64,
+    /// Operations that failed or whose outcome is unknown: they come again.
+    pub failed: u64,
+    /// Operations left out because their member had changed meanwhile.
+    pub skipped: u64,
+    /// Members set aside after a refusal.
+    pub parked: u64,
+    /// Whether the audience's own schema turned out to be another than remembered.
+    pub schema_is_stale: bool,
+}
+
+/// What stops a plan from being carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The register.
+    #[error(transparent)]
+    Local(#[from] RegisterError),
+    /// The audience.
+    #[error(transparent)]
+    Remote(#[from] AudienceError),
+    /// Our own state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The process was told to stop.
+    #[error("stopped while writing")]
+    Stopped,
+    /// The same unknown refusal again and again: nobody's fault, and nothing to go on with.
+    #[error("Mailchimp refused {count} members in a row in a way nobody knows: {said}")]
+    EqualUnknowns {
+        /// How many.
+        count: usize,
+        /// What it said.
+        said: String,
+    },
+}
+
+/// Carries out what the state holds staged and the guard does not hold.
+pub async fn apply(targets: &Targets, cycle: CycleId) -> Result<Applied, ApplyError> {
+    let mut applied = Applied::default();
+    let mut after = (0, 0);
+    let total = targets.state.count_planned().await?;
+    let mut run = refusals::Run::default();
+    loop {
+        let chunk = targets.state.next_operations(after, CHUNK).await?;
+        let Some(last) = chunk.last() else { return Ok(applied) };
+        after = (last.rank, last.seq);
+        for batch in alike(chunk) {
+            if targets.stop.is_cancelled() {
+                return Err(ApplyError::Stopped);
+            }
+            carry_out(targets, cycle, batch, &mut applied, &mut run).await?;
+            let done = applied.done + applied.failed + applied.skipped + applied.parked;
+            targets.progress.send_replace(Progress { phase: Phase::Applying, done, total });
+        }
+    }
+}
+
+/// Splits a chunk into runs that are carried out in one way.
+fn alike(chunk: Vec<StagedOperation>) -> Vec<Vec<StagedOperation>> {
+    let mut batches: Vec<Vec<StagedOperation>> = Vec::new();
+    for staged in chunk {
+        match batches.last_mut() {
+            Some(batch) if batch.last().is_some_and(|last| way(last) == way(&staged)) => batch.push(staged),
+            Some(_) | None => batches.push(vec![staged]),
+        }
+    }
+    batches
+}
+
+/// The ways to carry operations out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Local,
+    Remote,
+    Bulk,
+}
+
+fn way(staged: &StagedOperation) -> Way {
+    match (&staged.planned.operation, staged.planned.operation.side()) {
+        (Operation::RemoteCreate { .. }, _) if !reread::is_needed(&staged.planned) => Way::Bulk,
+        (_, Side::Remote) => Way::Remote,
+        (_, Side::Local) => Way::Local,
+    }
+}
+
+async fn carry_out(
+    targets: &Targets,
+    cycle: CycleId,
+    batch: Vec<StagedOperation>,
+    applied: &mut Applied,
+    run: &mut refusals::Run,
+) -> Result<(), ApplyError> {
+    match batch.first().map(way) {
+        None => Ok(()),
+        Some(Way::Local) => local::carry_out(targets, cycle, batch, applied).await,
+        Some(Way::Remote) => remote::carry_out(targets, cycle, batch, applied, run).await,
+        Some(Way::Bulk) => bulk::carry_out(targets, cycle, batch, applied, run).await,
+    }
+}

@@ -1,0 +1,179 @@
+//! Operations under way: noted before they are tried, closed together with what they moved.
+
+use std::collections::BTreeMap;
+
+use crate::apply::{Applied, ApplyError, Targets};
+use crate::model::{EmailAddress, MemberId};
+use crate::reconcile::plan::{Operation, Planned};
+use crate::reconcile::trio::Trio;
+use crate::state::{Closing, ContactNow, CycleId, EntryId, Outcome, Park, StagedOperation};
+
+/// What came of one operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// It was written and answered.
+    Done,
+    /// It was not tried: decided otherwise, or its ground had changed.
+    Skipped(&'static str),
+    /// A row is not as it was observed: look at this address again.
+    Stale(EmailAddress),
+    /// It was refused: the member is set aside.
+    Refused(Park),
+    /// It was refused in a way that says the mirror is wrong: the member is read by itself.
+    Doubtful(String),
+    /// Its effect is unknown: the member is read by itself.
+    Lost(String),
+    /// It was not written, for a reason that does not concern the member.
+    Failed(String),
+}
+
+/// A run of operations with their trail entries.
+#[derive(Debug)]
+pub(super) struct Work {
+    entries: Vec<(EntryId, StagedOperation)>,
+    next: usize,
+    members: BTreeMap<MemberId, Trio>,
+    /// The operation that is under way, where it was decided anew.
+    replaced: Option<Planned>,
+    closings: Vec<Closing>,
+    deeds: Vec<Deed>,
+}
+
+impl Work {
+    /// Notes the operations in the trail before any is tried.
+    pub(super) async fn open(
+        targets: &Targets,
+        cycle: CycleId,
+        operations: Vec<StagedOperation>,
+    ) -> Result<Self, ApplyError> {
+        let entries = targets.state.open_entries(cycle, operations.clone(), targets.clock.now()).await?;
+        let entries = entries.into_iter().zip(operations).collect();
+        Ok(Self {
+            entries,
+            next: 0,
+            members: BTreeMap::new(),
+            replaced: None,
+            closings: Vec::new(),
+            deeds: Vec::new(),
+        })
+    }
+
+    /// The next operation and its member as it stands after those before it.
+    pub(super) async fn next(
+        &mut self,
+        targets: &Targets,
+    ) -> Result<Option<(StagedOperation, &mut Trio)>, ApplyError> {
+        while let Some((_, staged)) = self.entries.get(self.next) {
+            let (staged, member) = (staged.clone(), staged.member);
+            if !self.members.contains_key(&member) {
+                match targets.state.trio(member, targets.clock.now()).await? {
+                    Some(trio) => {
+                        self.members.insert(member, trio);
+                    }
+                    None => {
+                        self.done(Deed::Skipped("the member is gone"), &targets.policy);
+                        continue;
+                    }
+                }
+            }
+            self.replaced = None;
+            return Ok(self.members.get_mut(&member).map(|trio| (staged, trio)));
+        }
+        Ok(None)
+    }
+
+    /// The member of the operation that is under way.
+    pub(super) fn trio(&mut self) -> Option<&mut Trio> {
+        let (_, staged) = self.entries.get(self.next)?;
+        self.members.get_mut(&staged.member)
+    }
+
+    /// The operation that is under way was decided anew, with times of its own.
+    pub(super) fn replace(&mut self, planned: Planned) {
+        self.replaced = Some(planned);
+    }
+
+    /// Ends the operation that is under way.
+    pub(super) fn done(&mut self, deed: Deed, policy: &crate::reconcile::policy::Policy) {
+        let Some((entry, staged)) = self.entries.get(self.next) else { return };
+        self.next += 1;
+        let operation = self.replaced.as_ref().unwrap_or(&staged.planned).operation.clone();
+        let mut closing = Closing::new(*entry, staged.member, outcome_of(&deed));
+        closing.said = said_of(&deed);
+        match &deed {
+            Deed::Done => {
+                if let Some(trio) = self.members.get_mut(&staged.member) {
+                    move_base(trio, &operation, policy, &mut closing);
+                }
+            }
+            Deed::Stale(address) => {
+                closing.pending = Some((address.clone(), "changed while it was written".to_owned()))
+            }
+            Deed::Refused(park) => closing.park = Some(park.clone()),
+            Deed::Skipped(_) | Deed::Doubtful(_) | Deed::Lost(_) | Deed::Failed(_) => (),
+        }
+        self.closings.push(closing);
+        self.deeds.push(deed);
+    }
+
+    /// What came of the operations, in their order.
+    pub(super) fn deeds(&self) -> &[Deed] {
+        &self.deeds
+    }
+
+    /// Closes what was ended, in one transaction, and counts it; what was not begun is noted as not tried.
+    pub(super) async fn close(mut self, targets: &Targets, applied: &mut Applied) -> Result<(), ApplyError> {
+        while self.next < self.entries.len() {
+            self.done(Deed::Failed("not tried: the cycle ended before".to_owned()), &targets.policy);
+        }
+        for deed in &self.deeds {
+            match deed {
+                Deed::Done => applied.done += 1,
+                Deed::Skipped(_) | Deed::Stale(_) => applied.skipped += 1,
+                Deed::Refused(_) => applied.parked += 1,
+                Deed::Doubtful(_) | Deed::Lost(_) | Deed::Failed(_) => applied.failed += 1,
+            }
+        }
+        targets.state.close_entries(self.closings, targets.clock.now()).await?;
+        Ok(())
+    }
+}
+
+/// Moves base and mirror to what the answer showed.
+fn move_base(
+    trio: &mut Trio,
+    operation: &Operation,
+    policy: &crate::reconcile::policy::Policy,
+    closing: &mut Closing,
+) {
+    let base = trio.base.clone().unwrap_or_default();
+    let base = base.after(operation, &trio.local, trio.remote.as_ref(), policy);
+    trio.base = Some(base.clone());
+    closing.base = Some(base);
+    closing.rows.clone_from(&trio.local);
+    closing.contact = match &trio.remote {
+        Some(contact) => ContactNow::Shown(Box::new(contact.clone())),
+        None if matches!(operation, Operation::RemoteLeave { .. }) => ContactNow::Gone,
+        None => ContactNow::AsBefore,
+    };
+}
+
+fn outcome_of(deed: &Deed) -> Outcome {
+    match deed {
+        Deed::Done => Outcome::Done,
+        Deed::Skipped(_) | Deed::Stale(_) => Outcome::Skipped,
+        Deed::Refused(_) => Outcome::Refused,
+        Deed::Doubtful(_) | Deed::Lost(_) => Outcome::Lost,
+        Deed::Failed(_) => Outcome::Failed,
+    }
+}
+
+fn said_of(deed: &Deed) -> Option<String> {
+    match deed {
+        Deed::Done => None,
+        Deed::Skipped(why) => Some((*why).to_owned()),
+        Deed::Stale(_) => Some("the row changed meanwhile".to_owned()),
+        Deed::Refused(park) => Some(format!("{}: {}", park.title, park.said)),
+        Deed::Doubtful(said) | Deed::Lost(said) | Deed::Failed(said) => Some(said.clone()),
+    }
+}

@@ -1,0 +1,162 @@
+//! `rosterd plan`: one cycle without the apply. It is handed no writer of either side, and a copy of the state.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::exit::{Ending, Fault};
+use crate::cli::output::say;
+use crate::cli::progress::{Bar, show};
+use crate::cli::wiring::Settings;
+use crate::cli::{Cli, PlanArgs};
+use crate::clock::Clock;
+use crate::cycle::{Adoption, Conflicts, assemble, guard, read_schema, reconcile_all};
+use crate::mailchimp::ReadAudience;
+use crate::model::EmailAddress;
+use crate::observe::{ObserveError, Progress, Scope, Sources, observe};
+use crate::registrations::ReadRegistrations;
+use crate::state::State;
+
+/// How many operations are read and printed at a time.
+const PAGE: usize = 500;
+
+/// Shows what a cycle would do.
+pub(super) async fn run(cli: &Cli, args: &PlanArgs) -> Result<Ending, Fault> {
+    let settings = Settings::load(cli)?;
+    let state =
+        State::copy_for_plan(&settings.config.state.path, &Clock::System).await.map_err(Fault::failed)?;
+    let sources = sources(&settings, state.clone()).await?;
+    state
+        .add_pending(args.emails.clone(), "asked for by plan".to_owned(), sources.clock.now())
+        .await
+        .map_err(Fault::failed)?;
+    let full = args.full || state.full_observed_at().await.map_err(Fault::failed)?.is_none();
+    let scope = if full { Scope::Full } else { Scope::Incremental };
+    let bar = Bar::new();
+    let conflicts =
+        show(&bar, &sources.progress, make(&settings, &sources, scope)).await.map_err(Fault::failed)?;
+    drop(bar);
+    if args.output.json {
+        print_plan_json(&state, &conflicts, &args.emails).await?;
+    } else {
+        print_plan(&state, &conflicts, &args.emails).await?;
+    }
+    let held = state.count_planned_held().await.map_err(Fault::failed)?;
+    Ok(if held > 0 { Ending::Held } else { Ending::Done })
+}
+
+async fn sources(settings: &Settings, state: State) -> Result<Sources, Fault> {
+    let remote: Arc<dyn ReadAudience> = Arc::new(settings.audience()?);
+    let local: Arc<dyn ReadRegistrations> = settings.register_read_only().await?;
+    Ok(Sources {
+        local,
+        remote,
+        state,
+        clock: Clock::System,
+        connections: settings.config.mailchimp.connections,
+        absences: settings.config.guard.limits().removals,
+        progress: watch::Sender::new(Progress::default()),
+        stop: CancellationToken::new(),
+    })
+}
+
+/// Observes, reconciles and guards, all on the copy.
+async fn make(settings: &Settings, sources: &Sources, scope: Scope) -> Result<Conflicts, ObserveError> {
+    let schema = read_schema(sources.remote.as_ref(), &sources.state, &sources.clock).await?;
+    let policy = assemble(&settings.seed(), &schema, sources.local.features());
+    observe(sources, &schema, scope).await?;
+    let (_, conflicts) = reconcile_all(&sources.state, &policy, &sources.clock).await?;
+    guard(&sources.state, &settings.config.guard.limits(), Adoption::Ask, sources.clock.now()).await?;
+    Ok(conflicts)
+}
+
+/// The plan for people: a line an operation, what is held marked with its hold.
+async fn print_plan(state: &State, conflicts: &Conflicts, only: &[EmailAddress]) -> Result<(), Fault> {
+    let (mut after, mut n_shown) = (0, 0_u64);
+    loop {
+        let page = state.planned(after, PAGE).await.map_err(Fault::failed)?;
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        for staged in page.iter().filter(|staged| concerns(only, &staged.email)) {
+            let held = staged.held.as_ref().map(|id| format!("  [held {id}]")).unwrap_or_default();
+            say(&format!("{}{held}", staged.planned.line(&staged.email)))?;
+            n_shown += 1;
+        }
+    }
+    for (email, conflict) in conflicts.iter().filter(|(email, _)| concerns(only, email)) {
+        say(&format!("conflict  {email}  {conflict}"))?;
+    }
+    let held = state.count_planned_held().await.map_err(Fault::failed)?;
+    match (n_shown, held) {
+        (0, _) => say("Nothing to do."),
+        (n, 0) => say(&format!("{n} operations.")),
+        (n, held) => say(&format!("{n} operations, {held} of them held: rosterd held shows why.")),
+    }
+}
+
+/// Shows what the first adoption would do, in numbers by kind, and what of it a person should look at.
+pub(super) async fn print_adoption(state: &State) -> Result<(), Fault> {
+    let counts = counts(state).await?;
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "The first meeting of the register and the audience would make:")
+        .map_err(Fault::failed)?;
+    for (kind, count) in counts {
+        writeln!(stderr, "  {count:>7}  {kind}").map_err(Fault::failed)?;
+    }
+    writeln!(
+        stderr,
+        "Nobody is mailed by Rosterd; contacts created by the API may start automations of the account."
+    )
+    .map_err(Fault::failed)
+}
+
+async fn counts(state: &State) -> Result<std::collections::BTreeMap<String, u64>, Fault> {
+    let mut counts = std::collections::BTreeMap::new();
+    let mut after = 0;
+    loop {
+        let page = state.planned(after, PAGE).await.map_err(Fault::failed)?;
+        let Some(last) = page.last() else { return Ok(counts) };
+        after = last.seq;
+        for staged in &page {
+            let operation = &staged.planned.operation;
+            *counts.entry(format!("{} {}", operation.side(), operation.kind())).or_default() += 1;
+        }
+    }
+}
+
+/// The plan for programs, in the form of the contract; written page by page.
+async fn print_plan_json(state: &State, conflicts: &Conflicts, only: &[EmailAddress]) -> Result<(), Fault> {
+    let mut out = std::io::stdout();
+    let mut after = 0;
+    let mut separator = "";
+    let mut write = |text: &str| write!(out, "{text}").map_err(Fault::failed);
+    write("{\"operations\":[")?;
+    loop {
+        let page = state.planned(after, PAGE).await.map_err(Fault::failed)?;
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        for staged in page.iter().filter(|staged| concerns(only, &staged.email)) {
+            write(separator)?;
+            write(&staged.planned.json(&staged.email).to_string())?;
+            separator = ",";
+        }
+    }
+    let of_whom = conflicts.iter().filter(|(email, _)| concerns(only, email));
+    let conflicts: Vec<Value> = of_whom.map(|(email, conflict)| conflict.json(email)).collect();
+    let held: Vec<Value> = state.holds().await.map_err(Fault::failed)?.iter().map(hold_json).collect();
+    let rest = json!({ "conflicts": conflicts, "held": held, "counts": counts(state).await? }).to_string();
+    write("],")?;
+    write(rest.trim_start_matches('{'))?;
+    write("\n")
+}
+
+fn hold_json(hold: &crate::state::HoldSummary) -> Value {
+    json!({ "id": hold.id, "class": hold.class, "count": hold.count, "since": hold.since })
+}
+
+fn concerns(only: &[EmailAddress], email: &EmailAddress) -> bool {
+    only.is_empty() || only.contains(email)
+}

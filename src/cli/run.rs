@@ -1,0 +1,53 @@
+//! `rosterd run`: the daemon.
+
+use crate::cli::Cli;
+use crate::cli::exit::{Ending, Fault};
+use crate::cli::wiring::Settings;
+use crate::cycle::Cycle;
+use crate::daemon::{self, Ended};
+use crate::worker::{Bell, Rhythm};
+
+/// Runs until SIGTERM or SIGINT; SIGHUP reads the configuration again, and a wrong one leaves the old in force.
+pub(super) async fn run(cli: &Cli) -> Result<Ending, Fault> {
+    let mut settings = Settings::load(cli)?;
+    let state = settings.state().await?;
+    let mut cycle = settings.cycle(state.clone()).await?;
+    let bell = Bell::default();
+    loop {
+        match daemon::run(&cycle, rhythm(&settings), &bell).await.map_err(Fault::failed)? {
+            Ended::Stopped => return Ok(Ending::Done),
+            Ended::Reload => match reload(cli, &settings, &cycle).await {
+                Ok((new_settings, new_cycle)) => {
+                    tracing::info!("the configuration was read again");
+                    (settings, cycle) = (new_settings, new_cycle);
+                }
+                Err(fault) => {
+                    tracing::error!(
+                        error = format!("{:#}", fault.error()),
+                        "the old configuration stays in force"
+                    );
+                    cycle.stop = tokio_util::sync::CancellationToken::new();
+                }
+            },
+        }
+    }
+}
+
+async fn reload(cli: &Cli, old: &Settings, cycle: &Cycle) -> Result<(Settings, Cycle), Fault> {
+    let settings = Settings::load(cli)?;
+    if settings.config.state.path != old.config.state.path {
+        return Err(Fault::usage(anyhow::anyhow!(
+            "[state] path cannot change while rosterd runs; restart it"
+        )));
+    }
+    let cycle = settings.cycle(cycle.state.clone()).await?;
+    Ok((settings, cycle))
+}
+
+fn rhythm(settings: &Settings) -> Rhythm {
+    Rhythm {
+        interval: settings.config.sync.interval,
+        full_interval: settings.config.sync.full_interval,
+        keep_trail: settings.config.state.keep_trail,
+    }
+}

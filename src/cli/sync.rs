@@ -1,0 +1,109 @@
+//! `rosterd sync`: one cycle now.
+
+use std::io::{IsTerminal, Write};
+
+use crate::cli::exit::{Ending, Fault};
+use crate::cli::output::{print_json, say};
+use crate::cli::progress::{Bar, show};
+use crate::cli::wiring::Settings;
+use crate::cli::{Cli, SyncArgs, plan};
+use crate::cycle::{ADOPTION, Adoption, Cycle, Report};
+use crate::observe::Scope;
+use crate::state::Decision;
+
+/// Runs one cycle and prints what came of it.
+pub(super) async fn run(cli: &Cli, args: &SyncArgs) -> Result<Ending, Fault> {
+    let settings = Settings::load(cli)?;
+    let state = settings.state().await?;
+    let cycle = settings.cycle(state).await?;
+    let now = cycle.clock.now();
+    if !args.emails.is_empty() {
+        cycle
+            .state
+            .add_pending(args.emails.clone(), "asked for by sync".to_owned(), now)
+            .await
+            .map_err(Fault::failed)?;
+    }
+    let scope = if args.full { Scope::Full } else { Scope::Incremental };
+    let adoption = if args.yes { Adoption::Yes } else { Adoption::Ask };
+    let mut report = with_bar(&cycle, scope, adoption).await?;
+    if adoption == Adoption::Ask && waits_for_adoption(&cycle).await? && says_yes(&cycle).await? {
+        report = with_bar(&cycle, Scope::Incremental, Adoption::Yes).await?;
+    }
+    if args.output.json {
+        print_json(&report)?;
+    } else {
+        print_report(&report)?;
+    }
+    Ok(ending(&report))
+}
+
+/// Held before refused, refused before done: the order of the contract. What failed is tried again by the next cycle.
+pub(super) fn ending(report: &Report) -> Ending {
+    match (report.held, report.parked) {
+        (0, 0) => Ending::Done,
+        (0, _) => Ending::Refused,
+        (_, _) => Ending::Held,
+    }
+}
+
+async fn with_bar(cycle: &Cycle, scope: Scope, adoption: Adoption) -> Result<Report, Fault> {
+    let bar = Bar::new();
+    let report = show(&bar, &cycle.progress, cycle.run(scope, adoption)).await;
+    report.map_err(Fault::failed)
+}
+
+async fn waits_for_adoption(cycle: &Cycle) -> Result<bool, Fault> {
+    let holds = cycle.state.holds().await.map_err(Fault::failed)?;
+    Ok(holds.iter().any(|hold| hold.class == ADOPTION && hold.decision == Decision::Open))
+}
+
+/// Shows the first adoption and asks on a terminal; elsewhere the answer is no.
+async fn says_yes(cycle: &Cycle) -> Result<bool, Fault> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Ok(false);
+    }
+    plan::print_adoption(&cycle.state).await?;
+    let mut stderr = std::io::stderr();
+    write!(stderr, "Let the register and the audience adopt each other like this? [y/N] ")
+        .map_err(Fault::failed)?;
+    stderr.flush().map_err(Fault::failed)?;
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    })
+    .await
+    .map_err(Fault::failed)?
+    .map_err(Fault::failed)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// The report for people.
+pub(super) fn print_report(report: &Report) -> Result<(), Fault> {
+    say(&format!(
+        "Cycle {} ({}): read {} rows and {} contacts with {} requests in {:.1} s.",
+        report.cycle,
+        report.kind,
+        report.observed.local,
+        report.observed.remote,
+        report.requests,
+        std::time::Duration::from_millis(report.duration_ms).as_secs_f64(),
+    ))?;
+    say(&format!("  planned {}  applied {}  failed {}", report.planned, report.applied, report.failed))?;
+    if report.failed > 0 {
+        say("  What failed is tried again by the next cycle.")?;
+    }
+    if report.held > 0 {
+        say(&format!(
+            "  {} operations are held: rosterd held shows them, rosterd approve ID lets them through.",
+            report.held
+        ))?;
+    }
+    if report.parked > 0 {
+        say(&format!(
+            "  {} members are set aside after a refusal: rosterd status names them.",
+            report.parked
+        ))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! From the configuration to the parts of a cycle: opened once, by whatever command needs them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Cli;
+use crate::cli::exit::Fault;
+use crate::clock::Clock;
+use crate::config::{Config, InterestTarget, ProcessEnvironment, RegisterLocation, StateConfig, locate};
+use crate::cycle::{Cycle, Seed};
+use crate::mailchimp::client::{ClientOptions, MailchimpClient};
+use crate::mailchimp::http::{HttpOptions, HttpTransport};
+use crate::mailchimp::retry::RetryOptions;
+use crate::mailchimp::schema::{AudienceMapping, DimensionTarget};
+use crate::observe::Progress;
+use crate::registrations::mapping::{MappedValues, RegisterMapping};
+use crate::registrations::{ReadRegistrations, WriteRegistrations, open_sqlite, open_sqlite_read_only};
+use crate::state::{IdentityKind, State};
+
+/// What the configuration says, with the register's own part of it.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    /// The configuration.
+    pub(super) config: Config,
+    /// How the register's tables and columns are called.
+    pub(super) mapping: RegisterMapping,
+}
+
+impl Settings {
+    /// Reads the configuration that the command line names; all mistakes at once.
+    pub(super) fn load(cli: &Cli) -> Result<Self, Fault> {
+        let path = locate(cli.config.as_deref(), &ProcessEnvironment);
+        let (config, mapping) = Config::load_with(&path, &ProcessEnvironment).map_err(Fault::usage)?;
+        Ok(Self { config, mapping })
+    }
+
+    /// Where the register is.
+    pub(super) fn register_path(&self) -> Result<PathBuf, Fault> {
+        match &self.config.registrations.location {
+            RegisterLocation::Sqlite(path) => Ok(path.clone()),
+            RegisterLocation::Postgres(_) | RegisterLocation::Mysql(_) => Err(Fault::usage(anyhow::anyhow!(
+                "[registrations] url: this build opens SQLite registers only"
+            ))),
+        }
+    }
+
+    /// The columns and dimensions that the rest of the configuration maps.
+    pub(super) fn mapped_values(&self) -> MappedValues {
+        MappedValues {
+            fields: self
+                .config
+                .merge_fields
+                .iter()
+                .map(|field| (field.tag.clone(), field.column.clone()))
+                .collect(),
+            dimensions: self.config.interests.iter().map(|interest| interest.dimension.clone()).collect(),
+        }
+    }
+
+    /// What the mapping asks of the audience.
+    pub(super) fn audience_mapping(&self) -> AudienceMapping {
+        let target = |target: &InterestTarget| match target {
+            InterestTarget::Category(title) => DimensionTarget::Category(title.clone()),
+            InterestTarget::TagPrefix(prefix) => DimensionTarget::TagPrefix(prefix.clone()),
+        };
+        AudienceMapping {
+            tags: self.config.merge_fields.iter().map(|field| field.tag.clone()).collect(),
+            dimensions: self
+                .config
+                .interests
+                .iter()
+                .map(|interest| (interest.dimension.clone(), target(&interest.target)))
+                .collect(),
+            group_tags: self.config.working_groups.iter().map(|group| group.tag.clone()).collect(),
+        }
+    }
+
+    /// What the configuration alone says of the policy.
+    pub(super) fn seed(&self) -> Seed {
+        let directions: BTreeMap<_, _> =
+            self.config.merge_fields.iter().map(|field| (field.tag.clone(), field.direction)).collect();
+        Seed { policy: self.config.policy_seed(), directions }
+    }
+
+    /// The audience.
+    pub(super) fn audience(&self) -> Result<MailchimpClient, Fault> {
+        let mailchimp = &self.config.mailchimp;
+        let http = HttpOptions {
+            connect_timeout: mailchimp.connect_timeout,
+            timeout: mailchimp.request_timeout,
+            connections: mailchimp.connections,
+            ..HttpOptions::new(mailchimp.base_url.clone())
+        };
+        let transport = HttpTransport::new(http).map_err(Fault::failed)?;
+        let options = ClientOptions {
+            api_key: mailchimp.api_key.clone(),
+            audience: mailchimp.audience.clone(),
+            connections: mailchimp.connections,
+            retry: RetryOptions::default(),
+        };
+        MailchimpClient::new(options, self.audience_mapping(), Clock::System, Arc::new(transport))
+            .map_err(Fault::usage)
+    }
+
+    /// The register, for reading and writing.
+    pub(super) async fn register(&self) -> Result<Arc<dyn WriteRegistrations>, Fault> {
+        let register = open_sqlite(&self.register_path()?, &self.mapping, &self.mapped_values()).await;
+        Ok(Arc::new(register.map_err(Fault::failed)?))
+    }
+
+    /// The register, for reading only.
+    pub(super) async fn register_read_only(&self) -> Result<Arc<dyn ReadRegistrations>, Fault> {
+        let register =
+            open_sqlite_read_only(&self.register_path()?, &self.mapping, &self.mapped_values()).await;
+        Ok(Arc::new(register.map_err(Fault::failed)?))
+    }
+
+    /// A cycle over both sides and the state; refuses a state that belongs to other sides.
+    pub(super) async fn cycle(&self, state: State) -> Result<Cycle, Fault> {
+        let local = self.register().await?;
+        let remote = self.audience()?;
+        let identity = local.identity().await.map_err(Fault::failed)?;
+        state.claim(IdentityKind::Register, identity).await.map_err(Fault::usage)?;
+        state
+            .claim(IdentityKind::Audience, self.config.mailchimp.audience.clone())
+            .await
+            .map_err(Fault::usage)?;
+        Ok(Cycle {
+            local,
+            remote: Arc::new(remote),
+            state,
+            clock: Clock::System,
+            seed: self.seed(),
+            limits: self.config.guard.limits(),
+            connections: self.config.mailchimp.connections,
+            progress: watch::Sender::new(Progress::default()),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    /// The state, as its one writer.
+    pub(super) async fn state(&self) -> Result<State, Fault> {
+        State::open(&self.config.state.path, &Clock::System).await.map_err(Fault::failed)
+    }
+}
+
+/// The state beside a running daemon: for the small decisions of people.
+pub(super) async fn shared_state(cli: &Cli) -> Result<State, Fault> {
+    let path = locate(cli.config.as_deref(), &ProcessEnvironment);
+    let config = StateConfig::load(&path).map_err(Fault::usage)?;
+    let state =
+        State::open_shared(&config.path).await.context("the state cannot be opened; `rosterd sync` makes it");
+    state.map_err(Fault::failed)
+}

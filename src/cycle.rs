@@ -1,0 +1,151 @@
+//! One cycle: observe, reconcile, guard, apply, report.
+
+mod guarding;
+mod policy;
+mod report;
+mod staging;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::{Applied, ApplyError, apply};
+use crate::clock::Clock;
+use crate::mailchimp::{AudienceError, WriteAudience};
+use crate::observe::{ObserveError, Progress, Scope, Sources, observe};
+use crate::reconcile::guard::Limits;
+use crate::registrations::WriteRegistrations;
+use crate::state::{CycleId, CycleKind, Pause, State, StateError};
+
+pub use guarding::{ADOPTION, Adoption, guard};
+pub use policy::{Seed, assemble};
+pub use report::{Report, SidesRead};
+pub use staging::{Conflicts, read_schema, reconcile_all};
+
+/// After this many rounds of deciding and writing the rest is left to the next cycle.
+const ROUNDS: usize = 3;
+
+/// Both sides, the state, and everything a cycle goes by.
+#[derive(Clone, Debug)]
+pub struct Cycle {
+    /// The register.
+    pub local: Arc<dyn WriteRegistrations>,
+    /// The audience.
+    pub remote: Arc<dyn WriteAudience>,
+    /// The state.
+    pub state: State,
+    /// The time.
+    pub clock: Clock,
+    /// What the configuration says of the policy.
+    pub seed: Seed,
+    /// The guard's limits.
+    pub limits: Limits,
+    /// How many requests may be under way at once.
+    pub connections: usize,
+    /// Who wants to know how far it has come.
+    pub progress: watch::Sender<Progress>,
+    /// Set when the process is to stop.
+    pub stop: CancellationToken,
+}
+
+/// Why a cycle ended early, by what is done about it.
+#[derive(Debug, thiserror::Error)]
+pub enum CycleError {
+    /// While reading.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// While writing.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// Our own state.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl CycleError {
+    /// Whether no cycle can work until somebody mends something: shown in status and health.
+    pub fn is_fatal(&self) -> bool {
+        let remote = match self {
+            Self::Observe(ObserveError::Remote(error)) | Self::Apply(ApplyError::Remote(error)) => error,
+            Self::Observe(_) | Self::Apply(_) | Self::State(_) => return false,
+        };
+        matches!(remote, AudienceError::Fatal { .. })
+    }
+
+    /// Whether the cycle ended because the process was told to stop.
+    pub fn is_stop(&self) -> bool {
+        matches!(self, Self::Observe(ObserveError::Stopped) | Self::Apply(ApplyError::Stopped))
+    }
+}
+
+impl Cycle {
+    /// Runs one cycle of `scope`; a state that never saw everything sees everything first.
+    pub async fn run(&self, scope: Scope, adoption: Adoption) -> Result<Report, CycleError> {
+        let scope = if self.state.full_observed_at().await?.is_none() { Scope::Full } else { scope };
+        let started_at = self.clock.now();
+        let requests = self.remote.requests();
+        let id = self.state.begin_cycle(kind(scope), started_at).await?;
+        let mut report = Report::new(id, scope);
+        let result = self.run_noted(id, scope, adoption, &mut report).await;
+        report.requests = self.remote.requests() - requests;
+        report.duration_ms = self.clock.now().duration_since(started_at).as_millis().try_into().unwrap_or(0);
+        let error = result.as_ref().err().map(ToString::to_string);
+        self.state.end_cycle(id, report.to_json(), error, self.clock.now()).await?;
+        result.map(|()| report)
+    }
+
+    async fn run_noted(
+        &self,
+        id: CycleId,
+        scope: Scope,
+        adoption: Adoption,
+        report: &mut Report,
+    ) -> Result<(), CycleError> {
+        self.state.end_open_entries(self.clock.now()).await?;
+        self.state.due_retries(self.clock.now()).await?;
+        let (schema, policy) = self.schema_and_policy().await?;
+        let observed = observe(&self.sources(), &schema, scope).await?;
+        report.read(observed);
+        for round in 0..ROUNDS {
+            let (number, conflicts) = reconcile_all(&self.state, &policy, &self.clock).await?;
+            report::tell(&conflicts);
+            let held = guard(&self.state, &self.limits, adoption, self.clock.now()).await?;
+            report.plan(self.state.count_planned().await?, held, round);
+            if let Pause::Paused(_) = self.state.paused().await? {
+                break;
+            }
+            let targets = self.targets(schema.clone(), policy.clone(), number);
+            let applied = apply(&targets, id).await;
+            report.add(applied.as_ref().ok());
+            let Applied { done, parked, .. } = applied?;
+            if done + parked == 0 {
+                break;
+            }
+        }
+        self.note_unusable().await?;
+        report.counts(&self.state).await?;
+        self.state.expire_approvals(id, self.clock.now()).await?;
+        Ok(())
+    }
+
+    fn sources(&self) -> Sources {
+        Sources {
+            local: self.local.clone(),
+            remote: self.remote.clone(),
+            state: self.state.clone(),
+            clock: self.clock.clone(),
+            connections: self.connections,
+            absences: self.limits.removals,
+            progress: self.progress.clone(),
+            stop: self.stop.clone(),
+        }
+    }
+}
+
+fn kind(scope: Scope) -> CycleKind {
+    match scope {
+        Scope::Incremental => CycleKind::Incremental,
+        Scope::Full => CycleKind::Full,
+    }
+}

@@ -1,0 +1,82 @@
+//! What came of a cycle, for people, for programs and for the record.
+
+use serde::{Deserialize, Serialize};
+
+use crate::apply::Applied;
+use crate::cycle::staging::Conflicts;
+use crate::observe::{Observed, Scope};
+use crate::state::{CycleId, State, StateError};
+
+/// What was read of each side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SidesRead {
+    /// Rows.
+    pub local: u64,
+    /// Contacts.
+    pub remote: u64,
+}
+
+/// The result of one cycle.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Its number.
+    pub cycle: i64,
+    /// `incremental` or `full`.
+    pub kind: String,
+    /// What was read.
+    pub observed: SidesRead,
+    /// Operations planned.
+    pub planned: u64,
+    /// Operations done.
+    pub applied: u64,
+    /// Operations that failed or whose outcome is unknown.
+    pub failed: u64,
+    /// Members that are set aside.
+    pub parked: u64,
+    /// Operations that the guard holds.
+    pub held: u64,
+    /// Requests made to Mailchimp.
+    pub requests: u64,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+impl Report {
+    pub(super) fn new(cycle: CycleId, scope: Scope) -> Self {
+        Self { cycle: cycle.0, kind: scope.as_str().to_owned(), ..Self::default() }
+    }
+
+    pub(super) fn to_json(&self) -> Option<String> {
+        serde_json::to_string(self).ok()
+    }
+
+    pub(super) fn read(&mut self, observed: Observed) {
+        self.observed = SidesRead { local: observed.local, remote: observed.remote };
+    }
+
+    /// Takes up what a round planned: the first round's whole plan, later rounds' what they found beyond it.
+    pub(super) fn plan(&mut self, planned: u64, held: u64, round: usize) {
+        self.planned += if round == 0 { planned } else { planned.saturating_sub(held) };
+        self.held = held;
+    }
+
+    pub(super) fn add(&mut self, applied: Option<&Applied>) {
+        let Some(applied) = applied else { return };
+        self.applied += applied.done;
+        self.failed += applied.failed + applied.skipped;
+    }
+
+    pub(super) async fn counts(&mut self, state: &State) -> Result<(), StateError> {
+        let counts = state.counts().await?;
+        self.parked = counts.parked;
+        Ok(())
+    }
+}
+
+/// Tells the log what no rule decided; the register's note tells staff.
+pub(super) fn tell(conflicts: &Conflicts) {
+    for (email, conflict) in conflicts {
+        let conflict = serde_json::to_string(conflict).unwrap_or_default();
+        tracing::debug!(member.hash = %email.hash(), conflict, "a conflict was found");
+    }
+}

@@ -1,0 +1,133 @@
+//! From the mirror to the staged plan: member by member in the order of their numbers, never held whole.
+
+use crate::apply::Targets;
+use crate::clock::Clock;
+use crate::cycle::policy::assemble;
+use crate::cycle::{Cycle, CycleError};
+use crate::mailchimp::ReadAudience;
+use crate::mailchimp::schema::AudienceSchema;
+use crate::model::EmailAddress;
+use crate::observe::ObserveError;
+use crate::reconcile::plan::{Conflict, MemberPlan};
+use crate::reconcile::policy::Policy;
+use crate::reconcile::reconcile;
+use crate::registrations::RegisterError;
+use crate::state::{PolicyNumber, State, StateError};
+
+/// How many members are decided about at a time.
+const PAGE: usize = 500;
+
+/// The audience's own schema is read afresh after this long.
+const SCHEMA_AGE: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+
+/// The cursor that tells when it was last read.
+const SCHEMA_READ: &str = "schema";
+
+/// What no rule decided, by whose address.
+pub type Conflicts = Vec<(EmailAddress, Conflict)>;
+
+/// Decides about every unsettled member and stages what is to be done.
+pub async fn reconcile_all(
+    state: &State,
+    policy: &Policy,
+    clock: &Clock,
+) -> Result<(PolicyNumber, Conflicts), StateError> {
+    let number = state.policy_number(fingerprint(policy)).await?;
+    state.begin_plan().await?;
+    let mut after = None;
+    let mut conflicts = Conflicts::new();
+    loop {
+        let trios = state.unsettled(number, after, PAGE, clock.now()).await?;
+        let Some(last) = trios.last() else { return Ok((number, conflicts)) };
+        after = Some(last.id);
+        let plans: Vec<MemberPlan> = trios.iter().map(|trio| reconcile(trio, policy)).collect();
+        conflicts.extend(plans.iter().flat_map(conflicts_of));
+        state.stage(plans, number).await?;
+    }
+}
+
+fn conflicts_of(plan: &MemberPlan) -> impl Iterator<Item = (EmailAddress, Conflict)> {
+    let email = plan.email.as_ref();
+    email
+        .into_iter()
+        .flat_map(|email| plan.conflicts.iter().map(|conflict| (email.clone(), conflict.clone())))
+}
+
+/// What tells one policy from another: a member settled under another one is looked at again.
+fn fingerprint(policy: &Policy) -> String {
+    format!("{policy:?}")
+}
+
+/// The audience's own schema: as remembered, or afresh at the start, hourly and when it turned out stale.
+pub async fn read_schema(
+    remote: &dyn ReadAudience,
+    state: &State,
+    clock: &Clock,
+) -> Result<AudienceSchema, ObserveError> {
+    let now = clock.now();
+    let read_at = state.cursor(SCHEMA_READ).await?.and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    let known: Option<AudienceSchema> = state.schema().await?;
+    let fresh = read_at.is_some_and(|at| at <= now && now.duration_since(at) < SCHEMA_AGE);
+    if let Some(known) = known.as_ref().filter(|_| fresh) {
+        return Ok(known.clone());
+    }
+    let schema = remote.schema(known.as_ref()).await?;
+    for warning in &schema.warnings {
+        tracing::warn!(warning, "the audience is not as the mapping names it");
+    }
+    state.set_schema(schema.clone()).await?;
+    state.set_cursor(SCHEMA_READ, now.to_string(), now).await?;
+    Ok(schema)
+}
+
+impl Cycle {
+    pub(super) async fn schema_and_policy(&self) -> Result<(AudienceSchema, Policy), CycleError> {
+        let schema = read_schema(self.remote.as_ref(), &self.state, &self.clock).await?;
+        let policy = assemble(&self.seed, &schema, self.local.features());
+        Ok((schema, policy))
+    }
+
+    pub(super) fn targets(
+        &self,
+        schema: AudienceSchema,
+        policy: Policy,
+        policy_number: PolicyNumber,
+    ) -> Targets {
+        Targets {
+            local: self.local.clone(),
+            remote: self.remote.clone(),
+            state: self.state.clone(),
+            clock: self.clock.clone(),
+            connections: self.connections,
+            schema,
+            policy,
+            policy_number,
+            progress: self.progress.clone(),
+            stop: self.stop.clone(),
+        }
+    }
+
+    /// Writes the note of rows that cannot be synchronized as they stand.
+    pub(super) async fn note_unusable(&self) -> Result<(), CycleError> {
+        if !self.local.features().sync_note {
+            return Ok(());
+        }
+        loop {
+            let rows = self.state.unusable_without_note(PAGE).await?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            for row in rows {
+                self.local.note(&row.id, &row.problem).await.map_err(ObserveError::from)?;
+                self.state.note_written(row.id, row.problem).await?;
+            }
+        }
+    }
+}
+
+/// A register error while noting is one of reading: the cycle comes again.
+impl From<RegisterError> for CycleError {
+    fn from(error: RegisterError) -> Self {
+        Self::Observe(error.into())
+    }
+}

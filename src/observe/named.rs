@@ -1,0 +1,44 @@
+//! Addresses that somebody named, or that a write left in doubt: looked at on both sides in every cycle until settled.
+
+use crate::mailchimp::schema::AudienceSchema;
+use crate::model::EmailAddress;
+use crate::observe::{ObserveError, Sources, local, missing};
+use crate::state::{MemberName, Seen};
+
+/// How many are taken at a time.
+const BATCH: usize = 200;
+
+/// Reads what is in doubt and what was named; says how many contacts were read.
+pub(super) async fn read(sources: &Sources, schema: &AudienceSchema) -> Result<u64, ObserveError> {
+    let mut n_read = missing::recheck(sources, schema).await?;
+    let mut after = None;
+    loop {
+        sources.check_stop()?;
+        let named = sources.state.pending(after, BATCH).await?;
+        let Some(last) = named.last() else { break };
+        after = Some(last.address.clone());
+        for pending in &named {
+            look_at(sources, schema, &pending.address).await?;
+            n_read += 1;
+        }
+        sources.state.settle_pending(named).await?;
+    }
+    // What was named may have turned out to be in doubt.
+    n_read += missing::recheck(sources, schema).await?;
+    Ok(n_read)
+}
+
+/// Reads one address on both sides into the mirror. A member that holds or held it is read by its own keys, too.
+async fn look_at(
+    sources: &Sources,
+    schema: &AudienceSchema,
+    address: &EmailAddress,
+) -> Result<(), ObserveError> {
+    let members = sources.state.find_members(MemberName::Address(address.clone())).await?;
+    sources.state.ask_for_recheck(members).await?;
+    local::store(sources, sources.local.by_email(address).await?).await?;
+    if let Some(contact) = sources.remote.contact_by_email(schema, address).await? {
+        sources.state.put_contacts(vec![contact], Seen::Single).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! The loop: tick, bell or stop; one cycle; back off after failures.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::cycle::{Adoption, Cycle, CycleError, Report};
+use crate::observe::Scope;
+
+/// After failures the distance between cycles doubles up to this: a fatal error is tried again at it, too.
+const LONGEST_BACKOFF: Duration = Duration::from_mins(15);
+
+/// When the loop does what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rhythm {
+    /// Between two cycles.
+    pub interval: Duration,
+    /// Between two full cycles.
+    pub full_interval: Duration,
+    /// How long trail and cycles are kept.
+    pub keep_trail: Duration,
+}
+
+/// What wakes the loop; it carries nothing, since a cycle looks at the stores and not at the caller.
+#[derive(Clone, Debug, Default)]
+pub struct Bell(std::sync::Arc<tokio::sync::Notify>);
+
+impl Bell {
+    /// Wakes the loop, or has its next wait end at once.
+    pub fn ring(&self) {
+        self.0.notify_one();
+    }
+
+    /// Waits until somebody rings.
+    pub async fn rung(&self) {
+        self.0.notified().await;
+    }
+}
+
+/// How the loop fares, for whoever wants to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Cycles that ended since the start.
+    pub cycles: u64,
+    /// Failures in a row.
+    pub failures: u32,
+    /// The last report.
+    pub last: Option<Report>,
+    /// Why no cycle can work, where none can.
+    pub fatal: Option<String>,
+}
+
+/// Runs cycles until told to stop; the operation under way is finished first.
+pub async fn work(
+    cycle: &Cycle,
+    rhythm: Rhythm,
+    bell: &Bell,
+    health: &watch::Sender<Health>,
+    stop: &CancellationToken,
+) {
+    loop {
+        one_cycle(cycle, rhythm, health).await;
+        let failures = health.borrow().failures;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = cycle.clock.sleep(pause_after(rhythm.interval, failures)) => (),
+            () = bell.rung() => (),
+        }
+    }
+}
+
+/// One turn of the loop: a cycle of the scope that is due, and what came of it made known.
+pub async fn one_cycle(cycle: &Cycle, rhythm: Rhythm, health: &watch::Sender<Health>) {
+    let result = match due(cycle, rhythm).await {
+        Ok(scope) => cycle.run(scope, Adoption::Ask).await,
+        Err(error) => Err(error),
+    };
+    match &result {
+        Ok(report) => tell(report),
+        Err(error) if error.is_stop() => {
+            tracing::info!("stopped in the middle of a cycle, the next one goes on")
+        }
+        Err(error) => tracing::error!(error = %chain(error), fatal = error.is_fatal(), "the cycle failed"),
+    }
+    health.send_modify(|health| {
+        health.cycles += 1;
+        match result {
+            Ok(report) => *health = Health { cycles: health.cycles, last: Some(report), ..Health::default() },
+            Err(error) => {
+                health.failures += 1;
+                health.fatal = error.is_fatal().then(|| error.to_string());
+            }
+        }
+    });
+}
+
+/// The scope that is due; old entries of the trail are trimmed on the way.
+async fn due(cycle: &Cycle, rhythm: Rhythm) -> Result<Scope, CycleError> {
+    let now = cycle.clock.now();
+    if let Some(before) = before(now, rhythm.keep_trail) {
+        cycle.state.trim(before).await?;
+    }
+    let last = cycle.state.full_observed_at().await?;
+    let fresh = last.is_some_and(|last| last <= now && before(now, rhythm.full_interval) < Some(last));
+    Ok(if fresh { Scope::Incremental } else { Scope::Full })
+}
+
+fn before(now: jiff::Timestamp, duration: Duration) -> Option<jiff::Timestamp> {
+    now.checked_sub(jiff::SignedDuration::try_from(duration).ok()?).ok()
+}
+
+/// The pause after so many failures in a row.
+fn pause_after(interval: Duration, failures: u32) -> Duration {
+    if failures == 0 {
+        return interval;
+    }
+    interval.saturating_mul(2_u32.saturating_pow(failures.min(16))).min(LONGEST_BACKOFF.max(interval))
+}
+
+fn tell(report: &Report) {
+    if report.planned == 0 && report.failed == 0 {
+        tracing::debug!(
+            cycle.id = report.cycle,
+            cycle.kind = report.kind,
+            duration_ms = report.duration_ms,
+            "nothing to do"
+        );
+        return;
+    }
+    tracing::info!(
+        cycle.id = report.cycle,
+        cycle.kind = report.kind,
+        planned = report.planned,
+        applied = report.applied,
+        failed = report.failed,
+        parked = report.parked,
+        held = report.held,
+        requests = report.requests,
+        duration_ms = report.duration_ms,
+        "cycle done",
+    );
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_in_a_row_lengthen_the_pause() {
+        let minute = Duration::from_secs(60);
+        let pauses: Vec<u64> = [0, 1, 2, 3, 4, 5, 40].map(|n| pause_after(minute, n).as_secs() / 60).into();
+        assert_eq!(pauses, [1, 2, 4, 8, 15, 15, 15]);
+        assert_eq!(pause_after(Duration::from_secs(3600), 3), Duration::from_secs(3600));
+    }
+
+    #[tokio::test]
+    async fn a_bell_rung_before_the_wait_ends_it_at_once() {
+        let bell = Bell::default();
+        bell.ring();
+        bell.rung().await;
+    }
+}
