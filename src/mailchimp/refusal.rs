@@ -1,7 +1,7 @@
 //! The API's problems, sorted by what we do about them.
 //!
 //! The status code speaks first, then the title; Mailchimp translates and rewords its details, so they only refine.
-//! Every text we know stands in [`texts`]. <https://mailchimp.com/developer/marketing/docs/errors/>
+//! Every text we know stands in `refusal/texts.rs`. <https://mailchimp.com/developer/marketing/docs/errors/>
 
 mod problem;
 mod texts;

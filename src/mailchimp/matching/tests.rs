@@ -3,6 +3,15 @@
 use super::*;
 use crate::model::MergeTag;
 
+/// Merge fields of the audience, the number and tag that are found, the warning.
+type FieldCase<'a> = (&'a [MergeFieldRow], Option<(i64, &'a str)>, &'a str);
+
+/// Categories of the audience, what is remembered, the id that is found, the warning.
+type CategoryCase<'a> = (&'a [CategoryRow], Option<&'a AudienceSchema>, Option<&'a str>, &'a str);
+
+/// Interests of the audience, the local names that they get, the warnings.
+type InterestCase<'a> = (&'a [(&'a str, &'a str)], &'a [(&'a str, &'a str)], &'a [&'a str]);
+
 fn tag(text: &str) -> MergeTag {
     MergeTag::parse(text).unwrap()
 }
@@ -39,7 +48,7 @@ fn merge_fields_are_found_by_their_number_and_then_by_their_tag() {
         fields: [(tag("FNAME"), field(&field_row(1, "FNAME", "text")))].into(),
         ..AudienceSchema::default()
     };
-    let cases: [(&[MergeFieldRow], Option<(i64, &str)>, &str); 5] = [
+    let cases: [FieldCase<'_>; 5] = [
         (&[field_row(1, "FNAME", "text")], Some((1, "FNAME")), ""),
         (&[field_row(1, "fname", "text")], Some((1, "fname")), ""),
         (
@@ -96,7 +105,7 @@ fn every_kind_of_merge_field_is_known() {
 #[test]
 fn categories_are_found_by_their_title_and_then_by_their_id() {
     let known = knows_topics("c1", &[]);
-    let cases: [(&[CategoryRow], Option<&AudienceSchema>, Option<&str>, &str); 5] = [
+    let cases: [CategoryCase<'_>; 5] = [
         (&[category_row("c1", " TOPICS ", "checkboxes")], None, Some("c1"), ""),
         (
             &[category_row("c1", "Themes", "checkboxes")],
@@ -151,7 +160,7 @@ fn a_dimension_of_tags_needs_nothing_of_the_audience() {
 #[test]
 fn interests_keep_their_local_names() {
     let known = [("t1", "Finance"), ("t2", "Health")];
-    let cases: [(&[(&str, &str)], &[(&str, &str)], &[&str]); 5] = [
+    let cases: [InterestCase<'_>; 5] = [
         (&[("t1", "Finance"), ("t2", "Health")], &known, &[]),
         (
             &[("t1", "Public Finance"), ("t2", "health "), ("t3", "Water")],
