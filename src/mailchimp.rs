@@ -111,7 +111,7 @@ pub enum Created {
 pub struct Refusal {
     /// What is done about it.
     pub class: RefusalClass,
-    /// The HTTP status.
+    /// The HTTP status; 0 where we did not even send it, 200 for an entry of a bulk answer.
     pub status: u16,
     /// Mailchimp's own title.
     pub title: String,

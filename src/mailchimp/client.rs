@@ -5,6 +5,8 @@ mod exchange;
 mod key;
 mod provision;
 mod read;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod write;
 
 use std::collections::BTreeMap;

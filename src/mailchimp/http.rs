@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 
 use crate::mailchimp::transport::Method;
@@ -124,9 +124,12 @@ impl Transport for HttpTransport {
             value.set_sensitive(true);
             builder = builder.header(AUTHORIZATION, value);
         }
-        if let Some(body) = request.body {
-            builder = builder.header(CONTENT_TYPE, "application/json").body(body);
-        }
+        builder = match (request.body, request.method) {
+            (Some(body), _) => builder.header(CONTENT_TYPE, "application/json").body(body),
+            // Without a length some proxies refuse a write (411).
+            (None, Method::Post | Method::Put | Method::Patch) => builder.header(CONTENT_LENGTH, 0),
+            (None, Method::Get | Method::Delete) => builder,
+        };
         let mut response = builder.send().await.map_err(|error| self.sorted(error))?;
         let body = self.body(&mut response).await?;
         let headers = response.headers();

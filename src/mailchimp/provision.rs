@@ -10,7 +10,6 @@ use secrecy::SecretString;
 
 use crate::mailchimp::AudienceError;
 use crate::mailchimp::ReadAudience;
-use crate::mailchimp::WriteAudience;
 use crate::model::{FieldKind, MergeTag};
 
 /// Looks at what surrounds the members.
@@ -25,7 +24,7 @@ pub trait InspectAudience: ReadAudience {
 
 /// Creates what the mapping names and the audience lacks. Nothing here changes or removes what is there.
 #[async_trait]
-pub trait ProvisionAudience: InspectAudience + WriteAudience {
+pub trait ProvisionAudience: InspectAudience {
     /// Creates an interest category; answers its id.
     async fn create_category(&self, title: &str, shape: CategoryShape) -> Result<String, AudienceError>;
 

@@ -1,7 +1,7 @@
 //! The API's problems, sorted by what we do about them.
 //!
 //! The status code speaks first, then the title; Mailchimp translates and rewords its details, so they only refine.
-//! Every text we know stands in [`texts`]. <https://mailchimp.com/developer/marketing/docs/errors/>
+//! Every text we know stands in `refusal/texts.rs`. <https://mailchimp.com/developer/marketing/docs/errors/>
 
 mod problem;
 mod texts;
@@ -67,6 +67,11 @@ pub fn sort(asked: Asked, response: &Response) -> AudienceError {
         403 if problem.is_none() => AudienceError::Busy { said: said() },
         403 => AudienceError::Fatal { said: format!("{}; check the account and the key's role", said()) },
         404 => missing(asked, response, problem),
+        // A contact that cannot be archived as it stands, not a method that we made up.
+        405 if asked.method == Method::Delete && asked.subject == Subject::Contact => {
+            let problem = problem.unwrap_or_default();
+            AudienceError::Refused(refusal(RefusalClass::Unknown, response.status, &problem))
+        }
         300..=399 | 405 | 414 | 422 | 426 => AudienceError::Protocol { said: said() },
         408 => asked.unanswered(said()),
         429 => AudienceError::Busy { said: said() },

@@ -1,7 +1,7 @@
 //! Creating contacts, up to five hundred in one call.
 //! <https://mailchimp.com/developer/marketing/api/lists/batch-subscribe-or-unsubscribe/>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -40,6 +40,9 @@ pub(crate) async fn create(
         let said = format!("{} new contacts in one call, at most {MAX_NEW}", new.len());
         return Err(AudienceError::Protocol { said });
     }
+    for contact in new {
+        write::settable(contact.status)?;
+    }
     let (members, mut outcomes) = bodies(schema, new);
     if members.is_empty() {
         return Ok(in_order(new, &mut outcomes));
@@ -66,7 +69,7 @@ pub(crate) async fn create(
 fn bodies(schema: &AudienceSchema, new: &[NewContact]) -> (Vec<Value>, BTreeMap<String, Created>) {
     let mut members = Vec::with_capacity(new.len());
     let mut outcomes = BTreeMap::new();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for contact in new {
         // Of two with one address the first is sent; the other then exists.
         if !seen.insert(contact.email.key()) {
@@ -107,7 +110,7 @@ fn refused(error: &BulkError<'_>) -> Created {
 }
 
 fn in_order(new: &[NewContact], outcomes: &mut BTreeMap<String, Created>) -> Vec<Created> {
-    let mut given = std::collections::BTreeSet::new();
+    let mut given = BTreeSet::new();
     let mut outcome = |contact: &NewContact| {
         let key = contact.email.key();
         match outcomes.remove(&key) {

@@ -1,5 +1,7 @@
 //! What `check` and `provision` ask for beside members.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -42,7 +44,7 @@ impl InspectAudience for MailchimpClient {
     }
 
     async fn webhooks(&self) -> Result<Vec<Webhook>, AudienceError> {
-        let target = self.exchange.target("/webhooks?count=1000");
+        let target = self.exchange.target("/webhooks");
         let answer = self.exchange.send(Call::get(Subject::Audience, target)).await?;
         let answer: WebhooksAnswer = answer.json()?;
         Ok(answer.webhooks.into_iter().map(webhook).collect())
@@ -101,7 +103,7 @@ impl ProvisionAudience for MailchimpClient {
 }
 
 fn webhook(row: WebhookRow) -> Webhook {
-    let on = |flags: std::collections::BTreeMap<String, bool>| {
+    let on = |flags: BTreeMap<String, bool>| {
         flags.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
     };
     Webhook { id: row.id, url: row.url, events: on(row.events), sources: on(row.sources) }

@@ -92,8 +92,10 @@ pub(crate) async fn page(
             .await
             .map_err(|error| AudienceError::Unreadable { said: chain(&error) })??
     };
-    let contacts = try_join_all(sightings.into_iter().map(|seen| complete(exchange, &dictionary, seen)));
-    Ok(Page { contacts: contacts.await?, rows, total, date })
+    let contacts = try_join_all(
+        sightings.into_iter().map(async |seen| present(complete(exchange, &dictionary, seen).await)),
+    );
+    Ok(Page { contacts: contacts.await?.into_iter().flatten().collect(), rows, total, date })
 }
 
 /// Reads the contact that Mailchimp knows by `id`: a contact id, a path id or an address.
@@ -103,13 +105,12 @@ pub(crate) async fn contact(
     id: &str,
 ) -> Result<Option<Contact>, AudienceError> {
     let target = exchange.member_target(id, &format!("?fields={}", member::member_fields(schema)));
-    let answer = match exchange.send(Call::get(Subject::Contact, target)).await {
-        Err(AudienceError::Refused(Refusal { class: RefusalClass::Missing, .. })) => return Ok(None),
-        answer => answer?,
+    let Some(answer) = present(exchange.send(Call::get(Subject::Contact, target)).await)? else {
+        return Ok(None);
     };
     let dictionary = Dictionary::new(schema);
     match sighting(&answer, &dictionary) {
-        Ok(seen) => complete(exchange, &dictionary, seen).await.map(Some),
+        Ok(seen) => present(complete(exchange, &dictionary, seen).await),
         // Permanently deleted: what Mailchimp still shows is nobody.
         Err(Unread::Row(UnreadableRow::Forgotten)) => Ok(None),
         Err(unread) => Err(unread.into_error(&answer)),
@@ -159,6 +160,15 @@ pub(crate) async fn complete(
             dictionary.set_tags(&mut contact, answer.tags.iter().map(|tag| &*tag.name));
             Ok(contact)
         }
+    }
+}
+
+/// Turns Mailchimp's word that something is not there into `None`.
+fn present<T>(found: Result<T, AudienceError>) -> Result<Option<T>, AudienceError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(AudienceError::Refused(Refusal { class: RefusalClass::Missing, .. })) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

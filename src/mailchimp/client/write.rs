@@ -30,15 +30,7 @@ pub(crate) async fn set_status(
     contact: &Contact,
     status: DecidedStatus,
 ) -> Result<Contact, AudienceError> {
-    let status = status.get();
-    match status {
-        SubscriptionStatus::Subscribed | SubscriptionStatus::Unsubscribed | SubscriptionStatus::Pending => (),
-        // Bounces are Mailchimp's to see, archiving is a call of its own, orders make people transactional.
-        SubscriptionStatus::Cleaned | SubscriptionStatus::Transactional | SubscriptionStatus::Archived => {
-            return Err(AudienceError::Protocol { said: format!("the status {status} cannot be set") });
-        }
-    }
-    patch(exchange, schema, contact, &json!({"status": status.as_str()})).await
+    patch(exchange, schema, contact, &json!({"status": settable(status)?})).await
 }
 
 /// Changes what is named; a change that names nothing only reads.
@@ -74,25 +66,22 @@ pub(crate) async fn tag(
 /// <https://mailchimp.com/developer/marketing/api/list-members/archive-list-member/>
 pub(crate) async fn archive(exchange: &Exchange, contact: &Contact) -> Result<(), AudienceError> {
     let target = exchange.member_target(&contact.path_id, "");
-    let refused =
-        match exchange.send(Call::write(Method::Delete, Subject::Contact, target, &Value::Null)).await {
-            Err(AudienceError::Protocol { said }) => said,
-            answer => return answer.map(|_| ()),
-        };
-    match status_of(exchange, contact).await? {
-        Some(SubscriptionStatus::Archived) => Ok(()),
-        Some(SubscriptionStatus::Pending | SubscriptionStatus::Cleaned) => Err(AudienceError::Refused(
-            refusal_of(RefusalClass::Permanent, 405, "Method Not Allowed", refused),
-        )),
+    let call = Call::write(Method::Delete, Subject::Contact, target, &Value::Null);
+    let refusal = match exchange.send(call).await {
+        Err(AudienceError::Refused(refusal)) if refusal.status == 405 => refusal,
+        answer => return answer.map(|_| ()),
+    };
+    let class = match status_of(exchange, contact).await? {
+        Some(SubscriptionStatus::Archived) => return Ok(()),
+        Some(SubscriptionStatus::Pending | SubscriptionStatus::Cleaned) => RefusalClass::Permanent,
         Some(
             SubscriptionStatus::Subscribed
             | SubscriptionStatus::Unsubscribed
             | SubscriptionStatus::Transactional,
         )
-        | None => {
-            Err(AudienceError::Refused(refusal_of(RefusalClass::Unknown, 405, "Method Not Allowed", refused)))
-        }
-    }
+        | None => RefusalClass::Unknown,
+    };
+    Err(AudienceError::Refused(Refusal { class, ..refusal }))
 }
 
 /// Deletes a contact for good.
@@ -101,6 +90,21 @@ pub(crate) async fn delete_permanently(exchange: &Exchange, contact: &Contact) -
     let target = exchange.member_target(&contact.path_id, "/actions/delete-permanent");
     let call = Call::write(Method::Post, Subject::Contact, target, &Value::Null);
     exchange.send(call).await.map(|_| ())
+}
+
+/// The word for a status that may be sent.
+///
+/// Bounces are Mailchimp's to see, archiving is a call of its own, orders make people transactional.
+pub(crate) fn settable(status: DecidedStatus) -> Result<&'static str, AudienceError> {
+    let status = status.get();
+    match status {
+        SubscriptionStatus::Subscribed | SubscriptionStatus::Unsubscribed | SubscriptionStatus::Pending => {
+            Ok(status.as_str())
+        }
+        SubscriptionStatus::Cleaned | SubscriptionStatus::Transactional | SubscriptionStatus::Archived => {
+            Err(AudienceError::Protocol { said: format!("the status {status} cannot be set") })
+        }
+    }
 }
 
 /// A value that cannot be said: nothing was sent.
@@ -115,7 +119,7 @@ pub(crate) fn unsaid(unsayable: &Unsayable) -> AudienceError {
 
 /// A refusal of our own, before anything was sent: its status is 0.
 pub(crate) fn refusal(class: RefusalClass, said: &str) -> Refusal {
-    refusal_of(class, 0, "Not sent", said.to_owned())
+    Refusal { class, status: 0, title: "Not sent".to_owned(), said: said.to_owned() }
 }
 
 /// Whatever goes wrong after a write was answered leaves what it did unread: the contact is to be observed.
@@ -154,8 +158,4 @@ async fn status_of(
     let answer: Answer = exchange.send(Call::get(Subject::Contact, target)).await?;
     let StatusAnswer { status } = answer.json()?;
     Ok(SubscriptionStatus::parse(&status))
-}
-
-fn refusal_of(class: RefusalClass, status: u16, title: &str, said: String) -> Refusal {
-    Refusal { class, status, title: title.to_owned(), said }
 }

@@ -27,7 +27,7 @@ pub struct ListAnswer {
 
 /// The `fields` parameter that goes with [`MergeFieldsAnswer`].
 pub const MERGE_FIELD_FIELDS: &str =
-    "merge_fields.merge_id,merge_fields.tag,merge_fields.type,merge_fields.options,total_items";
+    "merge_fields.merge_id,merge_fields.tag,merge_fields.type,merge_fields.options";
 
 /// `GET /lists/{list_id}/merge-fields`. <https://mailchimp.com/developer/marketing/api/list-merges/>
 ///
@@ -64,7 +64,7 @@ pub struct FieldOptions {
 }
 
 /// The `fields` parameter that goes with [`CategoriesAnswer`].
-pub const CATEGORY_FIELDS: &str = "categories.id,categories.title,categories.type,total_items";
+pub const CATEGORY_FIELDS: &str = "categories.id,categories.title,categories.type";
 
 /// `GET /lists/{list_id}/interest-categories`.
 /// <https://mailchimp.com/developer/marketing/api/interest-categories/>
@@ -88,7 +88,7 @@ pub struct CategoryRow {
 }
 
 /// The `fields` parameter that goes with [`InterestsAnswer`].
-pub const INTEREST_FIELDS: &str = "interests.id,interests.name,total_items";
+pub const INTEREST_FIELDS: &str = "interests.id,interests.name";
 
 /// `GET /lists/{list_id}/interest-categories/{interest_category_id}/interests`.
 /// <https://mailchimp.com/developer/marketing/api/interests/>

@@ -189,6 +189,3 @@ fn strip_prefix<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
     }
     Some(rest.as_str())
 }
-
-#[cfg(test)]
-mod tests;

@@ -151,6 +151,3 @@ fn id_of<'s>(found: &'s DimensionSchema, dimension: &str, name: &str) -> Result<
 fn unknown(what: &str, name: &str) -> Unsayable {
     Unsayable::Unknown(format!("{what} {name}"))
 }
-
-#[cfg(test)]
-mod tests;
