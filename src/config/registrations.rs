@@ -94,18 +94,24 @@ fn read_mapping<M: DeserializeOwned>(section: &Section<'_>, table: Spanned<DeTab
         Err(error) => error,
     };
     let at = error.span().map_or(at.start, |span| span.start);
-    section.document.problem(Some(at), section.name("").trim_end().to_owned(), &translate(error.message()));
+    let shown = error.to_string();
+    // Serde's own message has no key; the printed form ends with it.
+    let key = shown.lines().find_map(|line| line.strip_prefix("in `")?.strip_suffix('`')).unwrap_or_default();
+    let name = section.name(key).trim_end().to_owned();
+    section.document.problem(Some(at), name, &translate(error.message()));
     None
 }
 
-/// Serde's words for an unknown key, in ours.
+/// Serde's words for an unknown key and an unknown word, in ours.
 fn translate(said: &str) -> Mistake {
     let mut quoted = said.split('`').skip(1).step_by(2);
-    match (said.starts_with("unknown field"), quoted.next()) {
-        (true, Some(found)) => {
-            let nearest = section::nearest(found, quoted.chain(PLACE_KEYS));
-            Mistake::UnknownIn { found: found.to_owned(), nearest }
-        }
-        _ => Mistake::Said(said.to_owned()),
+    let Some(found) = quoted.next() else { return Mistake::Said(said.to_owned()) };
+    if said.starts_with("unknown field") {
+        let nearest = section::nearest(found, quoted.chain(PLACE_KEYS));
+        Mistake::UnknownIn { found: found.to_owned(), nearest }
+    } else if said.starts_with("unknown variant") {
+        Mistake::Said(format!("\"{found}\" is none of {}", quoted.collect::<Vec<_>>().join(", ")))
+    } else {
+        Mistake::Said(said.to_owned())
     }
 }

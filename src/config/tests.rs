@@ -182,24 +182,47 @@ fn unknown_keys_are_refused_wherever_they_stand() {
     check("[merge_field]\ncolumn = \"a\"", &["merge_field: must be a list of tables ([[…]]), not a table"]);
 }
 
+/// What stands for the mapping of the register's adapter.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mapping {
+    table: String,
+    layout: Option<Layout>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Layout {
+    Rows,
+    Flags,
+}
+
 #[test]
 fn the_mapping_is_read_by_whoever_knows_it_and_its_mistakes_join_the_others() {
-    #[derive(Debug, serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Mapping {
-        table: String,
-    }
-    let load = |text: &str| Config::parse::<Mapping>(Path::new("rosterd.toml"), text, &environment());
-    let (config, mapping) = load(&LEAST.replace("[mailchimp]", "table = \"people\"\n[mailchimp]")).unwrap();
+    let load = |mapping: &str| {
+        let text = LEAST.replace("[mailchimp]", &format!("{mapping}\n[mailchimp]"));
+        Config::parse::<Mapping>(Path::new("rosterd.toml"), &text, &environment())
+    };
+    let (config, mapping) = load("table = \"people\"\nlayout = \"rows\"").unwrap();
     assert_eq!(mapping.table, "people");
-    assert_eq!(config.registrations.mapping.keys().collect::<Vec<_>>(), ["table"]);
-    let wrong = LEAST.replace("[mailchimp]", "tabel = \"people\"\n[mailchimp]\nconnections = 0");
-    assert_eq!(
-        load(&wrong).unwrap_err().to_string(),
-        "rosterd.toml has 2 problems\n  \
-         line 4, column 1: [registrations]: there is no key `tabel`; did you mean `table`?\n  \
-         line 6, column 15: [mailchimp] connections: must be a whole number from 1 to 10, not 0"
-    );
+    assert!(matches!(mapping.layout, Some(Layout::Rows)));
+    assert_eq!(config.registrations.mapping.keys().collect::<Vec<_>>(), ["layout", "table"]);
+    let cases = [
+        (
+            "tabel = \"people\"",
+            "line 4, column 1: [registrations]: there is no key `tabel`; did you mean `table`?",
+        ),
+        ("layout = \"row\"", "line 4, column 10: [registrations] layout: \"row\" is none of rows, flags"),
+        (
+            "table = 3",
+            "line 4, column 9: [registrations] table: invalid type: integer `3`, expected a string",
+        ),
+    ];
+    for (mapping, expected) in cases {
+        let said = load(&format!("{mapping}\n[sync]\nprefer = \"me\"")).unwrap_err().to_string();
+        let others = "\n  line 6, column 10: [sync] prefer: \"me\" is none of newest, local, remote";
+        assert_eq!(said, format!("rosterd.toml has 2 problems\n  {expected}{others}"));
+    }
 }
 
 #[test]

@@ -1,0 +1,37 @@
+# What one does here; `just` lists it.
+
+# List the recipes
+default:
+    @just --list
+
+# Everything that has to hold before a change lands: exactly what CI runs
+check:
+    .ci/run
+
+# Format the source
+fmt:
+    cargo fmt --all
+
+# Lint all targets; a warning is an error
+lint:
+    cargo clippy --all-targets -- -D warnings
+
+# Build the documentation, private items included; a warning is an error
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+
+# Run the tests, or those whose names contain a word
+test *names:
+    cargo test {{ names }}
+
+# The whole story on a sandbox audience and a sample register
+demo *flags:
+    cargo run --release -- demo {{ flags }}
+
+# Measure each kind of work against its floor
+bench *names:
+    cargo bench {{ names }}
+
+# Hold licences, advisories, bans and sources against deny.toml (needs cargo-deny)
+deny:
+    cargo deny check
