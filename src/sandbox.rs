@@ -95,20 +95,20 @@ struct Shared {
 
 /// One of the connections that are open at a time.
 #[derive(Debug)]
-struct Slot<'a> {
-    under_way: &'a AtomicUsize,
+struct Slot {
+    shared: Arc<Shared>,
     number: usize,
 }
 
-impl Slot<'_> {
+impl Slot {
     fn under_way(&self) -> usize {
         self.number
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.shared.under_way.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -159,7 +159,7 @@ impl Sandbox {
             Exchange::Answered(response) => Ok(response),
             Exchange::Cut => Err(broken("connection reset")),
             Exchange::Truncated(_) => Err(broken("connection closed before the answer was complete")),
-            Exchange::Held(time) => {
+            Exchange::Held(time, _slot) => {
                 self.0.clock.sleep(time).await;
                 Err(TransportError::TimedOut(time))
             }
@@ -231,6 +231,11 @@ impl Sandbox {
         })
     }
 
+    /// How many requests are under way.
+    pub fn connections(&self) -> usize {
+        self.0.under_way.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.0.clock
     }
@@ -243,10 +248,9 @@ impl Sandbox {
         act(&mut self.0.faults.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn connect(&self) -> Slot<'_> {
-        let under_way = &self.0.under_way;
-        let number = under_way.fetch_add(1, Ordering::SeqCst) + 1;
-        Slot { under_way, number }
+    fn connect(&self) -> Slot {
+        let number = self.0.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        Slot { shared: Arc::clone(&self.0), number }
     }
 }
 

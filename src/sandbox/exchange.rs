@@ -13,6 +13,7 @@ use crate::mailchimp::transport::Method;
 use crate::mailchimp::transport::Request;
 use crate::mailchimp::transport::Response;
 use crate::sandbox::Sandbox;
+use crate::sandbox::Slot;
 use crate::sandbox::audience::World;
 use crate::sandbox::batches;
 use crate::sandbox::batches::Operation;
@@ -35,8 +36,8 @@ pub(crate) enum Exchange {
     Answered(Response),
     /// A cut connection.
     Cut,
-    /// Nothing, for so long.
-    Held(Duration),
+    /// Nothing, for so long; the connection goes on occupying its place.
+    Held(Duration, Option<Slot>),
     /// An answer that breaks off.
     Truncated(Response),
 }
@@ -88,8 +89,10 @@ impl Sandbox {
             None => Exchange::Answered(self.respond(parsed, request.authorization.as_deref(), None)),
             Some(fault) => self.fail(parsed, request.authorization.as_deref(), &fault),
         };
-        drop(slot);
-        exchange
+        match exchange {
+            Exchange::Held(time, _) => Exchange::Held(time, Some(slot)),
+            other => other,
+        }
     }
 
     /// Refuses a webhook whose URL did not answer the validator.
@@ -111,7 +114,7 @@ impl Sandbox {
             }
             FaultKind::TimeOutBefore(time) => {
                 self.refuse(parsed, Problem::new(0, "", ""), name);
-                return Exchange::Held(*time);
+                return Exchange::Held(*time, None);
             }
             FaultKind::CutAfter => {
                 self.respond(parsed, authorization, name);
@@ -119,7 +122,7 @@ impl Sandbox {
             }
             FaultKind::TimeOutAfter(time) => {
                 self.respond(parsed, authorization, name);
-                return Exchange::Held(*time);
+                return Exchange::Held(*time, None);
             }
             FaultKind::Truncated => {
                 return Exchange::Truncated(self.respond(parsed, authorization, name));
