@@ -13,8 +13,10 @@ mod bulk;
 mod call;
 mod control;
 mod delivery;
+mod events;
 mod exchange;
 mod faults;
+mod filters;
 mod hooks;
 mod http;
 mod ids;
@@ -28,13 +30,17 @@ mod members;
 mod merge_fields;
 mod merge_values;
 mod moment;
+mod operation;
 mod options;
 mod payload;
 mod person;
 mod populate;
 mod problem;
 mod projection;
+mod rename;
 mod render;
+mod respond;
+mod results;
 mod route;
 mod segments;
 mod staff;
@@ -86,7 +92,7 @@ pub use crate::sandbox::person::PersonError;
 pub struct Sandbox(Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     clock: Clock,
     under_way: AtomicUsize,
     world: Mutex<World>,
@@ -95,7 +101,7 @@ struct Shared {
 
 /// One of the connections that are open at a time.
 #[derive(Debug)]
-struct Slot {
+pub(crate) struct Slot {
     shared: Arc<Shared>,
     number: usize,
 }
