@@ -13,8 +13,10 @@ mod bulk;
 mod call;
 mod control;
 mod delivery;
+mod events;
 mod exchange;
 mod faults;
+mod filters;
 mod hooks;
 mod http;
 mod ids;
@@ -28,13 +30,17 @@ mod members;
 mod merge_fields;
 mod merge_values;
 mod moment;
+mod operation;
 mod options;
 mod payload;
 mod person;
 mod populate;
 mod problem;
 mod projection;
+mod rename;
 mod render;
+mod respond;
+mod results;
 mod route;
 mod segments;
 mod staff;
@@ -86,7 +92,7 @@ pub use crate::sandbox::person::PersonError;
 pub struct Sandbox(Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     clock: Clock,
     under_way: AtomicUsize,
     world: Mutex<World>,
@@ -95,20 +101,20 @@ struct Shared {
 
 /// One of the connections that are open at a time.
 #[derive(Debug)]
-struct Slot<'a> {
-    under_way: &'a AtomicUsize,
+pub(crate) struct Slot {
+    shared: Arc<Shared>,
     number: usize,
 }
 
-impl Slot<'_> {
+impl Slot {
     fn under_way(&self) -> usize {
         self.number
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.shared.under_way.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -159,7 +165,7 @@ impl Sandbox {
             Exchange::Answered(response) => Ok(response),
             Exchange::Cut => Err(broken("connection reset")),
             Exchange::Truncated(_) => Err(broken("connection closed before the answer was complete")),
-            Exchange::Held(time) => {
+            Exchange::Held(time, _slot) => {
                 self.0.clock.sleep(time).await;
                 Err(TransportError::TimedOut(time))
             }
@@ -231,6 +237,11 @@ impl Sandbox {
         })
     }
 
+    /// How many requests are under way.
+    pub fn connections(&self) -> usize {
+        self.0.under_way.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.0.clock
     }
@@ -243,10 +254,9 @@ impl Sandbox {
         act(&mut self.0.faults.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn connect(&self) -> Slot<'_> {
-        let under_way = &self.0.under_way;
-        let number = under_way.fetch_add(1, Ordering::SeqCst) + 1;
-        Slot { under_way, number }
+    fn connect(&self) -> Slot {
+        let number = self.0.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        Slot { shared: Arc::clone(&self.0), number }
     }
 }
 

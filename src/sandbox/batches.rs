@@ -1,10 +1,7 @@
 //! `/batches`: operations carried out later, in no particular order, one batch at a time.
 
-use std::io;
 use std::time::Duration;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use jiff::SignedDuration;
 use jiff::Timestamp;
 use serde_json::Map;
@@ -15,10 +12,13 @@ use crate::sandbox::audience::World;
 use crate::sandbox::call;
 use crate::sandbox::call::Answer;
 use crate::sandbox::call::Call;
-use crate::sandbox::exchange::perform_operation;
 use crate::sandbox::moment::moment_text;
+use crate::sandbox::operation::Operation;
+use crate::sandbox::operation::operation;
 use crate::sandbox::problem::Problem;
 use crate::sandbox::projection::Projection;
+use crate::sandbox::respond::perform_operation;
+use crate::sandbox::results::pack;
 
 /// More pending batches are refused.
 const MOST_PENDING: usize = 500;
@@ -26,23 +26,6 @@ const MOST_PENDING: usize = 500;
 const URL_LIFE: i64 = 600;
 /// How long a batch is remembered after it finished.
 const RESULT_LIFE: i64 = 7 * 86_400;
-/// Results are spread over files of so many.
-const RESULTS_A_FILE: usize = 500;
-const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-
-/// One operation of a batch.
-#[derive(Clone, Debug)]
-pub(crate) struct Operation {
-    /// The method's name.
-    pub(crate) method: String,
-    /// The path below the base URL.
-    pub(crate) path: String,
-    /// The query.
-    pub(crate) params: Vec<(String, String)>,
-    /// The body, as the text it was sent as.
-    pub(crate) body: Option<String>,
-    id: String,
-}
 
 /// A batch and, once carried out, its results.
 #[derive(Clone, Debug)]
@@ -144,25 +127,6 @@ pub(crate) fn results(world: &World, path: &str, now: i64) -> Result<Vec<u8>, u1
     pack(results, now).map_err(|_| 500)
 }
 
-fn operation(sent: &Value) -> Result<Operation, Problem> {
-    let Value::Object(sent) = sent else {
-        return Err(Problem::field("operations", call::schema_message("object", sent)));
-    };
-    call::required(sent, "method")?;
-    let params = call::nested(sent, "params")?.into_iter().flatten();
-    let params = params.map(|(name, value)| {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        (name.clone(), text)
-    });
-    Ok(Operation {
-        method: call::one_of(sent, "method", &METHODS)?.unwrap_or_default().to_owned(),
-        path: call::required(sent, "path")?.to_owned(),
-        params: params.collect(),
-        body: call::text(sent, "body")?.map(str::to_owned),
-        id: call::text(sent, "operation_id")?.unwrap_or_default().to_owned(),
-    })
-}
-
 /// The batch whose turn it is, and since when.
 fn active(world: &World) -> Option<(usize, Timestamp)> {
     if world.batches.stalled {
@@ -238,27 +202,6 @@ fn document(world: &World, batch: &Batch, status: &str, now: i64) -> Value {
     put("response_body_url", json!(url));
     put("_links", json!([]));
     Value::Object(document)
-}
-
-/// Packs results as Mailchimp does: a `./` entry, then files of arrays.
-fn pack(results: &[Value], now: i64) -> io::Result<Vec<u8>> {
-    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
-    let mtime = u64::try_from(now).unwrap_or(0);
-    let mut folder = tar::Header::new_gnu();
-    folder.set_entry_type(tar::EntryType::Directory);
-    folder.set_size(0);
-    folder.set_mode(0o755);
-    folder.set_mtime(mtime);
-    archive.append_data(&mut folder, "./", io::empty())?;
-    for (index, part) in results.chunks(RESULTS_A_FILE).enumerate() {
-        let text = Value::from(part).to_string();
-        let mut file = tar::Header::new_gnu();
-        file.set_size(u64::try_from(text.len()).unwrap_or(u64::MAX));
-        file.set_mode(0o644);
-        file.set_mtime(mtime);
-        archive.append_data(&mut file, format!("{index:08x}-0.json"), text.as_bytes())?;
-    }
-    archive.into_inner()?.finish()
 }
 
 #[cfg(test)]

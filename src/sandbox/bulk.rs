@@ -159,9 +159,10 @@ fn error(email: &str, refusal: &Refusal) -> Value {
 
 fn document(world: &World, new: &[u32], updated: &[u32], errors: &[Value]) -> Vec<u8> {
     let mut out = b"{\"new_members\":".to_vec();
-    write_members(world, new, &mut out);
+    let columns = Columns::in_bulk();
+    write_members(world, new, &columns, &mut out);
     out.extend_from_slice(b",\"updated_members\":");
-    write_members(world, updated, &mut out);
+    write_members(world, updated, &columns, &mut out);
     let rest = format!(
         ",\"errors\":{},\"total_created\":{},\"total_updated\":{},\"error_count\":{},\"_links\":[]}}",
         Value::from(errors),
@@ -174,14 +175,13 @@ fn document(world: &World, new: &[u32], updated: &[u32], errors: &[Value]) -> Ve
 }
 
 /// Writes members as an array.
-pub(crate) fn write_members(world: &World, slots: &[u32], out: &mut Vec<u8>) {
-    let columns = Columns::all();
+pub(crate) fn write_members(world: &World, slots: &[u32], columns: &Columns, out: &mut Vec<u8>) {
     out.push(b'[');
     for (index, member) in slots.iter().filter_map(|slot| world.audience.store.get(*slot)).enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        render::write_member(world, member, &columns, out);
+        render::write_member(world, member, columns, out);
     }
     out.push(b']');
 }

@@ -68,7 +68,7 @@ impl Sandbox {
     ///
     /// | request | body | does |
     /// |---|---|---|
-    /// | `POST /_sandbox/person` | `act`, `email`, and where it applies `new_email`, `tag`, `merge_fields` by tag, `interests` by id or name | what people and staff do: `subscribe`, `confirm`, `edit`, `change_address`, `unsubscribe`, `complain`, `bounce`, `staff_add`, `staff_archive`, `staff_unarchive`, `staff_resubscribe`, `staff_unsubscribe`, `staff_delete`, `staff_add_tag`, `staff_remove_tag`, `staff_edit`, `staff_change_address`, `staff_delete_audience`, `staff_revoke_key` |
+    /// | `POST /_sandbox/person` | `act`, `email`, and where it applies `new_email`, `tag`, `merge_fields` by tag, `interests` by id or name | what people and staff do: `subscribe`, `confirm`, `edit`, `change_address`, `unsubscribe`, `complain`, `bounce`, `expire_pending`, `staff_add`, `staff_archive`, `staff_unarchive`, `staff_resubscribe`, `staff_unsubscribe`, `staff_delete`, `staff_add_tag`, `staff_remove_tag`, `staff_edit`, `staff_change_address`, `staff_delete_audience`, `staff_revoke_key` |
     /// | `POST /_sandbox/faults` | `kind` (`too_many_requests`, `bare_forbidden`, `server_error`, `bad_gateway`, `unavailable`, `cut_before`, `cut_after`, `time_out_before`, `time_out_after` with `hold_ms`, `truncated`, `refused` with `status`, `title`, `detail`), `method`, `path`, `times` (1), `after`, `probability`, `always`; `latency_ms`, `clear`, `throttle`, `unthrottle`, `stall_batches`, `lose_webhooks`, `double_webhooks`, `reverse_webhooks` | as [`Faults`](crate::sandbox::Faults) |
     /// | `POST /_sandbox/populate` | `count` | adds so many plausible members |
     /// | `POST /_sandbox/reset-log` | | empties the log and its sums |
@@ -147,6 +147,7 @@ impl Sandbox {
             "unsubscribe" => person.unsubscribe(&act.email),
             "complain" => person.complain(&act.email),
             "bounce" => person.bounce(&act.email),
+            "expire_pending" => person.expire_pending(&act.email),
             "staff_add" => person.staff_add(&act.email, &entry),
             "staff_archive" => person.staff_archive(&act.email),
             "staff_unarchive" => person.staff_unarchive(&act.email),

@@ -12,10 +12,10 @@ use crate::sandbox::member::Compliance;
 use crate::sandbox::member::Member;
 use crate::sandbox::member::Status;
 use crate::sandbox::member::subscriber_hash;
-use crate::sandbox::members;
 use crate::sandbox::merge_values::Validation;
 use crate::sandbox::merge_values::write_values;
 use crate::sandbox::problem::Problem;
+use crate::sandbox::rename::rename;
 
 /// What a person fills into a form.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -130,7 +130,7 @@ impl Person {
 
     /// Changes the address in the preference center.
     pub fn change_address(&self, old: &str, new: &str) -> Result<(), PersonError> {
-        self.change(old, Origin::User, |world, member, _| Ok(members::rename(world, member, new)?))
+        self.change(old, Origin::User, |world, member, _| Ok(rename(world, member, new)?))
     }
 
     /// Follows the unsubscribe link: the API cannot bring them back.
@@ -275,6 +275,19 @@ mod tests {
             assert_eq!(api.shows(&address(name), "timestamp_opt"), "2026-03-01T12:00:00+00:00");
             assert_eq!(api.shows(&address(name), "last_changed"), "2026-03-01T12:01:00+00:00");
         }
+    }
+
+    #[test]
+    fn who_never_confirms_disappears_and_may_come_again() {
+        let api = Api::with_everybody(SandboxOptions::default());
+        let email = address("pending");
+        api.sandbox.person().expire_pending(&email).unwrap();
+        assert_eq!(api.sandbox.member(&email), None);
+        assert_eq!(api.post("/members", json!({"email_address": email, "status": "pending"})).0, 200);
+        assert_eq!(
+            api.sandbox.person().expire_pending(&address("subscribed")),
+            Err(PersonError::NotPossible)
+        );
     }
 
     #[test]

@@ -93,9 +93,9 @@ pub(crate) fn change_members(world: &mut World, call: &Call) -> Result<Answer, P
     }
     tags::touch(world, id, call.now);
     let mut out = b"{\"members_added\":".to_vec();
-    bulk::write_members(world, &changed[0], &mut out);
+    bulk::write_members(world, &changed[0], &Columns::all(), &mut out);
     out.extend_from_slice(b",\"members_removed\":");
-    bulk::write_members(world, &changed[1], &mut out);
+    bulk::write_members(world, &changed[1], &Columns::all(), &mut out);
     let rest = format!(
         ",\"errors\":{},\"total_added\":{},\"total_removed\":{},\"error_count\":{},\"_links\":[]}}",
         Value::from(errors.clone()),

@@ -2,11 +2,11 @@
 
 use crate::sandbox::hooks::Origin;
 use crate::sandbox::member::Status;
-use crate::sandbox::members;
 use crate::sandbox::person::FormEntry;
 use crate::sandbox::person::Person;
 use crate::sandbox::person::PersonError;
 use crate::sandbox::person::fill_in;
+use crate::sandbox::rename::rename;
 use crate::sandbox::status::BY_ADMIN;
 use crate::sandbox::tags;
 
@@ -73,6 +73,20 @@ impl Person {
         })
     }
 
+    /// A pending member who never confirmed disappears, as Mailchimp does after about sixty days.
+    pub fn expire_pending(&self, email: &str) -> Result<(), PersonError> {
+        self.act(|world, _| {
+            let slot = world.audience.store.by_email(email).ok_or(PersonError::NotPossible)?;
+            let pending =
+                world.audience.store.get(slot).is_some_and(|member| member.status == Status::Pending);
+            if !pending {
+                return Err(PersonError::NotPossible);
+            }
+            world.audience.store.put(slot, None);
+            Ok(())
+        })
+    }
+
     /// Staff add a tag.
     pub fn staff_add_tag(&self, email: &str, tag: &str) -> Result<(), PersonError> {
         self.change(email, Origin::Admin, |world, member, now| {
@@ -96,7 +110,7 @@ impl Person {
 
     /// Staff change an address.
     pub fn staff_change_address(&self, old: &str, new: &str) -> Result<(), PersonError> {
-        self.change(old, Origin::Admin, |world, member, _| Ok(members::rename(world, member, new)?))
+        self.change(old, Origin::Admin, |world, member, _| Ok(rename(world, member, new)?))
     }
 
     /// Staff delete the audience: everything below it answers 404.
