@@ -189,6 +189,3 @@ fn read_cell_interests<'a>(
     }
     Ok(interests)
 }
-
-#[cfg(test)]
-mod tests;

@@ -299,7 +299,7 @@ impl<'a> Search<'a> {
                 InterestPlace::Flags(columns)
             }
         };
-        self.placeless_dimensions(mapping, values, &place);
+        self.placeless_dimensions(values, &place);
         place
     }
 
@@ -320,15 +320,13 @@ impl<'a> Search<'a> {
     }
 
     /// A mapped dimension that the register cannot hold would be planned for ever and never written.
-    fn placeless_dimensions(
-        &mut self,
-        mapping: &RegisterMapping,
-        values: &MappedValues,
-        place: &InterestPlace,
-    ) {
+    fn placeless_dimensions(&mut self, values: &MappedValues, place: &InterestPlace) {
+        // Problems with a table or column that was named are told already.
+        if self.problems.iter().any(|problem| problem.key.starts_with("registrations.interests")) {
+            return;
+        }
         for dimension in &values.dimensions {
             let (key, problem) = match place {
-                InterestPlace::Nowhere if mapping.interests.table.must_exist() => continue,
                 InterestPlace::Nowhere => {
                     ("table", format!("no table holds the interests of {:?}", dimension.as_str()))
                 }
@@ -378,4 +376,20 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_missing_is_answered_with_the_nearest() {
+        let known = ["email", "e_mail_old", "last_name", "registration_removals"];
+        let cases = [
+            ("emial", "; did you mean \"email\"?"),
+            ("LastName", "; did you mean \"last_name\"?"),
+            ("removals", "; did you mean \"registration_removals\"?"),
+            ("zip", ""),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(nearest(name, known.into_iter()), expected, "{name}");
+        }
+    }
+}

@@ -180,11 +180,12 @@ fn watch(path: &Path) -> Result<Certainty, Fault> {
     Ok(Certainty::Watched(facts.len(), facts.mtime(), facts.mtime_nsec()))
 }
 
-/// Whether a write-ahead log or a rollback journal lies beside the file: then the file alone is not the whole truth.
+/// Whether a write-ahead log or a rollback journal lies beside the file and holds something: then the file alone is not the
+/// whole truth. Whoever writes puts it there first.
 fn has_log(path: &Path) -> bool {
     ["-wal", "-journal"].iter().any(|suffix| {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
-        Path::new(&name).exists()
+        fs::metadata(Path::new(&name)).is_ok_and(|facts| facts.len() > 0)
     })
 }

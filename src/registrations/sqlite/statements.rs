@@ -33,8 +33,9 @@ pub(super) struct Statements {
     pub(super) email: String,
 }
 
-/// The rows of a JSON array of keys.
-pub(super) const AMONG: &str = "IN (SELECT value FROM json_each(?1))";
+/// The rows of a JSON array of keys. The plus makes an expression of the column, which then takes the type of what it is
+/// compared with: a number finds a key that is kept as a text.
+pub(super) const AMONG: &str = "IN (SELECT +value FROM json_each(?1))";
 
 impl Statements {
     pub(super) fn new(layout: &Layout) -> Self {
