@@ -78,10 +78,12 @@ pub(super) fn read_time(cell: &Cell<'_>, zone: Option<&TimeZone>) -> Result<Opti
         Cell::Integer(number) => from_number(*number),
         Cell::Real(number) => from_real(*number),
         // The spelling of our own schema, and by far the most frequent, is read in one go.
-        Cell::Text(text) if text.ends_with('Z') && text.contains('T') => match text.parse() {
-            Ok(time) => Some(time),
-            Err(_) => return read_text(text, zone).map(Some),
-        },
+        Cell::Text(text) if text.ends_with('Z') && text.as_bytes().get(10) == Some(&b'T') => {
+            match text.parse() {
+                Ok(time) => Some(time),
+                Err(_) => return read_text(text, zone).map(Some),
+            }
+        }
         Cell::Text(text) => return read_text(text, zone).map(Some),
     };
     time.map(Some).ok_or(BadTime::Unreadable)
