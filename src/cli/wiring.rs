@@ -1,7 +1,7 @@
 //! From the configuration to the parts of a cycle: opened once, by whatever command needs them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -34,8 +34,12 @@ pub(super) struct Settings {
 impl Settings {
     /// Reads the configuration that the command line names; all mistakes at once.
     pub(super) fn load(cli: &Cli) -> Result<Self, Fault> {
-        let path = locate(cli.config.as_deref(), &ProcessEnvironment);
-        let (config, mapping) = Config::load_with(&path, &ProcessEnvironment).map_err(Fault::usage)?;
+        Self::load_file(&locate(cli.config.as_deref(), &ProcessEnvironment))
+    }
+
+    /// Reads the configuration at `path`; all mistakes at once.
+    pub(super) fn load_file(path: &Path) -> Result<Self, Fault> {
+        let (config, mapping) = Config::load_with(path, &ProcessEnvironment).map_err(Fault::usage)?;
         Ok(Self { config, mapping })
     }
 
