@@ -1,5 +1,6 @@
 //! The command line: every command and flag with its help text, and nothing else.
 
+mod demo;
 mod exit;
 mod output;
 mod plan;
@@ -23,8 +24,8 @@ pub use exit::{Ending, Fault};
 #[derive(Debug, Parser)]
 #[command(name = "rosterd", version, propagate_version = true, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// The configuration file [default: /etc/rosterd/rosterd.toml, else ./rosterd.toml]
-    #[arg(long, global = true, value_name = "PATH", env = "ROSTERD_CONFIG")]
+    /// The configuration file [default: $ROSTERD_CONFIG, else /etc/rosterd/rosterd.toml, else ./rosterd.toml]
+    #[arg(long, global = true, value_name = "PATH")]
     pub config: Option<PathBuf>,
     /// How log lines are written [default: pretty on a terminal, else json]
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
@@ -234,6 +235,7 @@ pub async fn run(cli: &Cli) -> Result<Ending, Fault> {
         Command::Run => run::run(cli).await,
         Command::Plan(args) => plan::run(cli, args).await,
         Command::Sync(args) => sync::run(cli, args).await,
+        Command::Demo(args) => demo::run(args).await,
         _ => Err(Fault::usage(anyhow::anyhow!("not yet"))),
     }
 }

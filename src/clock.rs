@@ -29,7 +29,9 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match self {
             Self::System => Timestamp::now(),
-            Self::Set(moment) => moment.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_else(Timestamp::now),
+            Self::Set(moment) => {
+                moment.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_else(Timestamp::now)
+            }
         }
     }
 

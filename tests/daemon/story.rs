@@ -19,7 +19,10 @@ async fn a_new_registration_becomes_a_subscriber_with_a_link_to_the_preference_c
 #[tokio::test]
 async fn a_subscriber_of_mailchimps_own_form_becomes_a_registration() {
     let world = World::adopted(Policy::default(), |_| ()).await;
-    world.person().subscribe_by_form("ben@alliance.test", &FormEntry::new().field("FNAME", "Ben").tick("Finance")).unwrap();
+    world
+        .person()
+        .subscribe_by_form("ben@alliance.test", &FormEntry::new().field("FNAME", "Ben").tick("Finance"))
+        .unwrap();
     world.sync().await;
     assert_eq!(world.column("ben@alliance.test", "membership").as_deref(), Some("subscriber"));
     assert_eq!(world.column("ben@alliance.test", "first_name").as_deref(), Some("Ben"));

@@ -109,7 +109,9 @@ impl World {
 
     /// One column of the newest row with this address.
     pub fn column(&self, email: &str, column: &str) -> Option<String> {
-        let sql = format!("SELECT CAST({column} AS TEXT) FROM registrations WHERE email = ?1 ORDER BY id DESC LIMIT 1");
+        let sql = format!(
+            "SELECT CAST({column} AS TEXT) FROM registrations WHERE email = ?1 ORDER BY id DESC LIMIT 1"
+        );
         self.register.query_row(&sql, [email], |row| row.get(0)).unwrap_or(None)
     }
 
@@ -182,7 +184,10 @@ async fn provide_field(client: &MailchimpClient, tag: &str, name: &str) {
 fn mapping() -> AudienceMapping {
     AudienceMapping {
         tags: ["FNAME", "LNAME"].map(|tag| MergeTag::parse(tag).unwrap()).into(),
-        dimensions: BTreeMap::from([(Dimension::new("topic"), DimensionTarget::Category("Topics".to_owned()))]),
+        dimensions: BTreeMap::from([(
+            Dimension::new("topic"),
+            DimensionTarget::Category("Topics".to_owned()),
+        )]),
         group_tags: vec!["WG: Finance".to_owned()],
     }
 }

@@ -11,6 +11,7 @@ use crate::cli::exit::Fault;
 use crate::cli::wiring::Settings;
 use crate::clock::Clock;
 use crate::cycle::Cycle;
+use crate::mailchimp::ReadAudience;
 use crate::mailchimp::provision::{CategoryShape, NewMergeField, ProvisionAudience};
 use crate::model::{FieldKind, MergeTag};
 use crate::registrations::{create_register, run_script};
@@ -116,16 +117,20 @@ async fn fill(sandbox: &Sandbox, settings: &Settings, clock: &Clock) -> Result<(
 
 async fn provide(settings: &Settings, audience: &Audience) -> Result<(), Fault> {
     let client = settings.audience()?;
-    let there = client.merge_field_tags().await.map_err(Fault::failed)?;
+    let there = client.schema(None).await.map_err(Fault::failed)?.fields;
     for field in &audience.merge_fields {
         let tag = MergeTag::parse(&field.tag).map_err(Fault::failed)?;
-        if !there.contains(&tag) {
-            let new = NewMergeField { tag, name: field.name.clone(), kind: FieldKind::Text, choices: Vec::new() };
+        if !there.contains_key(&tag) {
+            let new =
+                NewMergeField { tag, name: field.name.clone(), kind: FieldKind::Text, choices: Vec::new() };
             client.create_merge_field(&new).await.map_err(Fault::failed)?;
         }
     }
     for category in &audience.interest_categories {
-        let id = client.create_category(&category.title, CategoryShape::Checkboxes).await.map_err(Fault::failed)?;
+        let id = client
+            .create_category(&category.title, CategoryShape::Checkboxes)
+            .await
+            .map_err(Fault::failed)?;
         for interest in &category.interests {
             client.create_interest(&id, interest).await.map_err(Fault::failed)?;
         }
@@ -134,7 +139,10 @@ async fn provide(settings: &Settings, audience: &Audience) -> Result<(), Fault> 
 }
 
 fn join(sandbox: &Sandbox, member: &Member) -> Result<(), PersonError> {
-    let entry = member.merge_fields.iter().fold(FormEntry::new(), |entry, (tag, value)| entry.field(tag, value.clone()));
+    let entry = member
+        .merge_fields
+        .iter()
+        .fold(FormEntry::new(), |entry, (tag, value)| entry.field(tag, value.clone()));
     let names = member.interests.iter().filter_map(|interest| interest.split_once('/'));
     let entry = names.fold(entry, |entry, (_, name)| entry.tick(name));
     sandbox.person().subscribe_by_form(&member.email, &entry)

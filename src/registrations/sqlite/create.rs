@@ -54,4 +54,3 @@ pub async fn run_script(path: &Path, script: &str) -> Result<(), RegisterError> 
     })
     .await
 }
-
