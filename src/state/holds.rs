@@ -85,6 +85,22 @@ impl State {
         })
         .await
     }
+
+    /// Ends the open holds of a class whose ground is gone, so that what they list is judged anew; says how many.
+    ///
+    /// For what came while the first adoption waited, once that is approved. What was rejected stays so.
+    pub async fn end_holds(&self, class: &'static str, now: Timestamp) -> Result<u64, StateError> {
+        self.write(move |tx| {
+            let ended = tx
+                .prepare_cached(
+                    "UPDATE holds SET decision = 'done', decided_at = ?2
+                     WHERE class = ?1 AND decision = 'open'",
+                )?
+                .execute(params![class, stamp(now)])?;
+            Ok(u64::try_from(ended).unwrap_or(u64::MAX))
+        })
+        .await
+    }
 }
 
 /// Marks what is meant with a star that no hold is named by.
@@ -262,6 +278,21 @@ mod tests {
         assert_eq!(let_through(&state).await, []);
         assert!(state.planned_counts().await.unwrap().is_empty());
         assert_eq!(state.settle_holds(later(2)).await.unwrap(), 0, "still wanted");
+    }
+
+    #[tokio::test]
+    async fn open_holds_of_a_class_can_be_ended_and_rejected_ones_stay() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a", "b"]).await;
+        plan(&state, &all[..1], archive, Class::Removal).await;
+        let rejected = hold(&state, REMOVALS).await.unwrap();
+        state.reject(rejected.id, now()).await.unwrap();
+        plan(&state, &all, archive, Class::Removal).await;
+        hold(&state, REMOVALS).await.unwrap();
+        assert_eq!(state.end_holds("creations", now()).await.unwrap(), 0);
+        assert_eq!(state.end_holds("removals", now()).await.unwrap(), 1);
+        plan(&state, &all, archive, Class::Removal).await;
+        assert_eq!(let_through(&state).await, all[1..]);
     }
 
     #[tokio::test]

@@ -153,6 +153,8 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
     connection.pragma_update(None, "trusted_schema", "OFF")?;
     // FILE: what is staged may be larger than memory.
     connection.pragma_update(None, "temp_store", "FILE")?;
+    // In KiB: a walk looks members up in no order of ours.
+    connection.pragma_update(None, "cache_size", -32 * 1024)?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     Ok(connection)
 }
