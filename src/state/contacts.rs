@@ -213,7 +213,7 @@ fn fold_successor(tx: &Transaction<'_>, member: MemberId, address: Option<&str>)
         .optional()?;
     let Some((other, id, address, archived, payload)) = successor else { return Ok(()) };
     remove_in_favour(tx, MemberId(other), member)?;
-    attach(tx, member, &ContactText { id, path_id, address, archived, payload })?;
+    attach(tx, member, &ContactText { path_id: id.clone(), id, address, archived, payload })?;
     unsettle_and_unpark(tx, member)?;
     walk::mark_contact(tx, member)
 }

@@ -6,7 +6,7 @@ use crate::cli::exit::Fault;
 use crate::cli::output::say;
 use crate::cycle::{Cycle, read_schema};
 use crate::mailchimp::schema::AudienceSchema;
-use crate::mailchimp::{Order, PageRequest, ReadAudience, Shelf};
+use crate::mailchimp::{Order, PageRequest, Shelf};
 use crate::model::{Contact, EmailAddress, InterestSet, MergeFields, Registration};
 use crate::registrations::split;
 
