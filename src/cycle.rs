@@ -2,6 +2,7 @@
 
 mod guarding;
 mod policy;
+mod prepare;
 mod report;
 mod staging;
 
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Applied, ApplyError, apply};
 use crate::clock::Clock;
+use crate::cycle::prepare::Prepared;
 use crate::mailchimp::{AudienceError, WriteAudience};
 use crate::observe::{ObserveError, Progress, Scope, Sources, observe};
 use crate::reconcile::guard::Limits;
@@ -20,8 +22,9 @@ use crate::state::{CycleId, CycleKind, Pause, State, StateError};
 
 pub use guarding::{ADOPTION, Adoption, guard};
 pub use policy::{Seed, assemble};
+pub use prepare::{forget_schema_age, must_read_all, read_schema};
 pub use report::{Report, SidesRead};
-pub use staging::{Conflicts, read_schema, reconcile_all};
+pub use staging::{Conflicts, reconcile_all};
 
 /// After this many rounds of deciding and writing the rest is left to the next cycle.
 const ROUNDS: usize = 3;
@@ -82,12 +85,12 @@ impl CycleError {
 impl Cycle {
     /// Runs one cycle of `scope`; a state that never saw everything sees everything first.
     pub async fn run(&self, scope: Scope, adoption: Adoption) -> Result<Report, CycleError> {
-        let scope = if self.state.full_observed_at().await?.is_none() { Scope::Full } else { scope };
         let started_at = self.clock.now();
         let requests = self.remote.requests();
-        let id = self.state.begin_cycle(kind(scope), started_at).await?;
-        let mut report = Report::new(id, scope);
-        let result = self.run_noted(id, scope, adoption, &mut report).await;
+        let prepared = self.prepare(scope, adoption).await?;
+        let id = self.state.begin_cycle(kind(prepared.scope), started_at).await?;
+        let mut report = Report::new(id, prepared.scope);
+        let result = self.run_noted(id, &prepared, adoption, &mut report).await;
         report.requests = self.remote.requests() - requests;
         report.duration_ms = self.clock.now().duration_since(started_at).as_millis().try_into().unwrap_or(0);
         let error = result.as_ref().err().map(ToString::to_string);
@@ -98,17 +101,16 @@ impl Cycle {
     async fn run_noted(
         &self,
         id: CycleId,
-        scope: Scope,
+        prepared: &Prepared,
         adoption: Adoption,
         report: &mut Report,
     ) -> Result<(), CycleError> {
-        self.state.end_open_entries(self.clock.now()).await?;
-        self.state.due_retries(self.clock.now()).await?;
-        let (schema, policy) = self.schema_and_policy().await?;
-        let observed = observe(&self.sources(), &schema, scope).await?;
+        let Prepared { scope, schema, policy } = prepared;
+        let observed = observe(&self.sources(), schema, *scope).await?;
+        self.note_observed(*scope, schema).await?;
         report.read(observed);
         for round in 0..ROUNDS {
-            let (number, conflicts) = reconcile_all(&self.state, &policy, &self.clock).await?;
+            let (number, conflicts) = reconcile_all(&self.state, policy, &self.clock).await?;
             report::tell(&conflicts);
             let held = guard(&self.state, &self.limits, adoption, self.clock.now()).await?;
             report.plan(self.state.count_planned().await?, held, round);
@@ -118,7 +120,10 @@ impl Cycle {
             let targets = self.targets(schema.clone(), policy.clone(), number);
             let applied = apply(&targets, id).await;
             report.add(applied.as_ref().ok());
-            let Applied { done, parked, .. } = applied?;
+            let Applied { done, parked, schema_is_stale, .. } = applied?;
+            if schema_is_stale {
+                forget_schema_age(&self.state, &self.clock).await?;
+            }
             if done + parked == 0 {
                 break;
             }

@@ -88,7 +88,8 @@ impl Settings {
     pub(super) fn seed(&self) -> Seed {
         let directions: BTreeMap<_, _> =
             self.config.merge_fields.iter().map(|field| (field.tag.clone(), field.direction)).collect();
-        Seed { policy: self.config.policy_seed(), directions }
+        let read_as = format!("{:?} {:?}", self.mapping, self.mapped_values());
+        Seed { policy: self.config.policy_seed(), directions, read_as }
     }
 
     /// The audience.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::mailchimp::schema::AudienceSchema;
-use crate::model::MergeTag;
-use crate::reconcile::policy::{DimensionRule, Direction, FieldRule, Policy, RegisterFeatures};
+use crate::mailchimp::schema::{AudienceSchema, DimensionSchema};
+use crate::model::{Dimension, Interest, Key, MergeTag};
+use crate::reconcile::policy::{DimensionRule, Direction, FieldRule, Policy};
+use crate::registrations::ReadRegistrations;
 
 /// What the configuration alone decides.
 #[derive(Clone, Debug, Default)]
@@ -13,23 +14,26 @@ pub struct Seed {
     pub policy: Policy,
     /// The mapped merge fields, each with the way it travels.
     pub directions: BTreeMap<MergeTag, Direction>,
+    /// How the register is read, as a text that changes with the mapping.
+    pub read_as: String,
 }
 
-/// The whole policy: what the audience lacks is switched off, and nobody's value changes because of it.
-pub fn assemble(seed: &Seed, schema: &AudienceSchema, register: RegisterFeatures) -> Policy {
+/// The whole policy: what the audience or the register lacks is switched off, and nobody's value changes because of it.
+pub fn assemble(seed: &Seed, schema: &AudienceSchema, register: &dyn ReadRegistrations) -> Policy {
     let rule = |(tag, direction): (&MergeTag, &Direction)| {
         let field = schema.fields.get(tag)?;
         Some((tag.clone(), FieldRule { kind: field.kind, direction: *direction }))
     };
-    let dimension = |(dimension, there): (&_, &crate::mailchimp::schema::DimensionSchema)| {
-        let known = there.interests.values().cloned().collect();
-        (crate::model::Dimension::clone(dimension), DimensionRule { kind: there.kind.clone(), known })
+    let dimension = |(dimension, there): (&Dimension, &DimensionSchema)| {
+        let held = |name: &&String| register.holds(&Key::Interest(Interest::new(dimension.as_str(), name)));
+        let known = there.interests.values().filter(held).cloned().collect();
+        (dimension.clone(), DimensionRule { kind: there.kind.clone(), known })
     };
     Policy {
         fields: seed.directions.iter().filter_map(rule).collect(),
         dimensions: schema.dimensions.iter().map(dimension).collect(),
         subscribe_url: schema.subscribe_url.clone(),
-        register,
+        register: register.features(),
         ..seed.policy.clone()
     }
 }

@@ -263,12 +263,11 @@ mod tests {
 
             state.put_readings(vec![row("9", "a")], Vec::new()).await.unwrap();
             let [again] = unsettled(&state, policy).await[..] else { panic!("one member") };
-            let base = trio(&state, again).await.base;
-            let left_at = base.and_then(|base| base.consent.opted_out_at);
-            assert_eq!(left_at, opted_out.then(now), "who registers again");
+            let remembered = trio(&state, again).await.tombstone;
+            assert_eq!(remembered, Some(Tombstone { at: now(), opted_out }), "who registers again");
 
             state.put_contacts(vec![contact("c9", "a")], Seen::Walk).await.unwrap();
-            assert_eq!(trio(&state, again).await.base, None, "a contact speaks for itself");
+            assert_eq!(trio(&state, again).await.tombstone, None, "a contact speaks for itself");
             staged(&state, policy).await;
             assert_eq!(state.tombstone(email("a").hash()).await.unwrap(), None, "agreed upon: not gone");
         }

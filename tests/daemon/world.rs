@@ -216,7 +216,11 @@ async fn cycle(directory: &TempDir, client: MailchimpClient, clock: &Clock, poli
         remote: Arc::new(client),
         state: State::open(directory.path().join("state.db"), clock).await.unwrap(),
         clock: clock.clone(),
-        seed: Seed { policy, directions: fields.map(|(name, _)| (tag(name), Direction::Both)).into() },
+        seed: Seed {
+            policy,
+            directions: fields.map(|(name, _)| (tag(name), Direction::Both)).into(),
+            read_as: String::new(),
+        },
         limits: Limits::default(),
         connections: 6,
         progress: watch::Sender::new(Progress::default()),
