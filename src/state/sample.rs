@@ -99,7 +99,7 @@ pub(crate) fn agreed(trio: &Trio) -> MemberPlan {
     MemberPlan {
         member: trio.id,
         meeting: Meeting::KnownOnBoth,
-        email: email.unwrap_or_else(|| self::email("nobody")),
+        email: Some(email.unwrap_or_else(|| self::email("nobody"))),
         operations: Vec::new(),
         conflicts: Vec::new(),
         base: Some(base_of(trio)),
