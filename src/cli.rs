@@ -1,10 +1,17 @@
 //! The command line: every command and flag with its help text, and nothing else.
 
 mod exit;
+mod groups;
+mod held;
+mod looking;
+mod member;
+mod moments;
 mod output;
+mod pause;
 mod plan;
 mod progress;
 mod run;
+mod status;
 mod sync;
 mod wiring;
 
@@ -234,6 +241,14 @@ pub async fn run(cli: &Cli) -> Result<Ending, Fault> {
         Command::Run => run::run(cli).await,
         Command::Plan(args) => plan::run(cli, args).await,
         Command::Sync(args) => sync::run(cli, args).await,
+        Command::Status(output) => status::run(cli, *output).await,
+        Command::Member(command) => member::run(cli, command).await,
+        Command::Pause(output) => pause::pause(cli, *output).await,
+        Command::Resume(output) => pause::resume(cli, *output).await,
+        Command::Held(output) => held::held(cli, *output).await,
+        Command::Approve(args) => held::approve(cli, args).await,
+        Command::Reject(args) => held::reject(cli, args).await,
+        Command::Groups(args) => groups::run(cli, args).await,
         _ => Err(Fault::usage(anyhow::anyhow!("not yet"))),
     }
 }
