@@ -68,7 +68,13 @@ impl Audience {
         stream::iter(targets)
             .for_each_concurrent(CONNECTIONS, |target| {
                 let authorization = Some(authorization.clone());
-                async { drop(self.transport.send(Request { method: Method::Get, target, body: None, authorization }).await) }
+                async {
+                    drop(
+                        self.transport
+                            .send(Request { method: Method::Get, target, body: None, authorization })
+                            .await,
+                    )
+                }
             })
             .await;
         begun.elapsed()
@@ -176,14 +182,27 @@ async fn measure(members: usize) {
     let full = sync(&config, &["--full"]);
     let log = audience.control("log", None).await;
     let floor = audience.replay(&log).await;
-    let ratio = format!("{:.2} x (bar 1.3 x)", full.report["duration_ms"].as_f64().unwrap_or(0.0) / 1000.0 / floor.as_secs_f64());
+    let ratio = format!(
+        "{:.2} x (bar 1.3 x)",
+        full.report["duration_ms"].as_f64().unwrap_or(0.0) / 1000.0 / floor.as_secs_f64()
+    );
     let duration = Duration::from_millis(full.report["duration_ms"].as_u64().unwrap_or(0));
     let measured = format!("{}, {} CPU", seconds(duration), seconds(full.cpu));
     row(&format!("full cycle, nothing changed, {members}"), &measured, &seconds(floor), &ratio);
-    row("  its peak of resident memory", &format!("{} MiB", full.peak_mib), "one page a connection", "150 MiB");
+    row(
+        "  its peak of resident memory",
+        &format!("{} MiB", full.peak_mib),
+        "one page a connection",
+        "150 MiB",
+    );
     sync(&config, &[]);
     let idle = sync(&config, &[]);
-    row("idle incremental cycle", &format!("{} requests", idle.report["requests"]), "2 requests", "2 requests");
+    row(
+        "idle incremental cycle",
+        &format!("{} requests", idle.report["requests"]),
+        "2 requests",
+        "2 requests",
+    );
     add_registrations(directory.path()).await;
     let new = sync(&config, &[]);
     let applied = format!("{} requests, {} applied", new.report["requests"], new.report["applied"]);

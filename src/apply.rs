@@ -22,7 +22,7 @@ use crate::observe::{Phase, Progress};
 use crate::reconcile::plan::{Operation, Side};
 use crate::reconcile::policy::Policy;
 use crate::registrations::{RegisterError, WriteRegistrations};
-use crate::state::{CycleId, PolicyNumber, StagedOperation, State, StateError};
+use crate::state::{CycleId, Pause, PolicyNumber, StagedOperation, State, StateError};
 
 /// How many operations are noted and carried out at a time; also Mailchimp's limit for one bulk creation.
 /// <https://mailchimp.com/developer/marketing/api/lists/batch-subscribe-or-unsubscribe/>
@@ -106,6 +106,10 @@ pub async fn apply(targets: &Targets, cycle: CycleId) -> Result<Applied, ApplyEr
         for batch in alike(chunk) {
             if targets.stop.is_cancelled() {
                 return Err(ApplyError::Stopped);
+            }
+            // Staff may pause in the middle of a long plan.
+            if targets.state.paused().await? != Pause::Running {
+                return Ok(applied);
             }
             carry_out(targets, cycle, batch, &mut applied, &mut run).await?;
             let done = applied.done + applied.failed + applied.skipped + applied.parked;

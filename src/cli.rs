@@ -1,11 +1,22 @@
 //! The command line: every command and flag with its help text, and nothing else.
 
+mod check;
 mod demo;
 mod exit;
+mod groups;
+mod held;
+mod init;
+mod looking;
+mod member;
+mod moments;
 mod output;
+mod pause;
 mod plan;
 mod progress;
+mod provision;
 mod run;
+mod sandbox;
+mod status;
 mod sync;
 mod wiring;
 
@@ -236,7 +247,18 @@ pub async fn run(cli: &Cli) -> Result<Ending, Fault> {
         Command::Plan(args) => plan::run(cli, args).await,
         Command::Sync(args) => sync::run(cli, args).await,
         Command::Demo(args) => demo::run(args).await,
-        _ => Err(Fault::usage(anyhow::anyhow!("not yet"))),
+        Command::Status(output) => status::run(cli, *output).await,
+        Command::Member(command) => member::run(cli, command).await,
+        Command::Pause(output) => pause::pause(cli, *output).await,
+        Command::Resume(output) => pause::resume(cli, *output).await,
+        Command::Held(output) => held::held(cli, *output).await,
+        Command::Approve(args) => held::approve(cli, args).await,
+        Command::Reject(args) => held::reject(cli, args).await,
+        Command::Groups(args) => groups::run(cli, args).await,
+        Command::Check(output) => check::run(cli, *output).await,
+        Command::Provision(args) => provision::run(cli, args).await,
+        Command::Init(args) => init::run(args).await,
+        Command::Sandbox(args) => sandbox::run(args).await,
     }
 }
 

@@ -95,7 +95,20 @@ impl Cycle {
         report.duration_ms = self.clock.now().duration_since(started_at).as_millis().try_into().unwrap_or(0);
         let error = result.as_ref().err().map(ToString::to_string);
         self.state.end_cycle(id, report.to_json(), error, self.clock.now()).await?;
+        self.note_fatal(result.as_ref().err()).await?;
         result.map(|()| report)
+    }
+
+    /// Remembers why no cycle can work, for whoever asks for the status; a cycle that was told to stop knows nothing of it.
+    async fn note_fatal(&self, error: Option<&CycleError>) -> Result<(), StateError> {
+        if error.is_some_and(CycleError::is_stop) {
+            return Ok(());
+        }
+        let fatal = error.filter(|error| error.is_fatal()).map(ToString::to_string);
+        if self.state.fatal().await? == fatal {
+            return Ok(());
+        }
+        self.state.set_fatal(fatal).await
     }
 
     async fn run_noted(

@@ -23,6 +23,8 @@ pub mod settle;
 pub mod trio;
 pub mod values;
 
+use std::collections::BTreeMap;
+
 use crate::reconcile::draft::Draft;
 use crate::reconcile::plan::{Meeting, MemberPlan};
 use crate::reconcile::policy::Policy;
@@ -74,6 +76,15 @@ pub fn reconcile(trio: &Trio, policy: &Policy) -> MemberPlan {
     }
     draft.keep_own_columns();
     draft.finish()
+}
+
+/// The working groups that a member belongs to as both sides stand, each with why; none for somebody who has left.
+pub fn working_groups<'a>(trio: &'a Trio, policy: &'a Policy) -> BTreeMap<&'a str, String> {
+    let mut draft = Draft::new(trio, policy);
+    if !trio.local.is_empty() && trio.remote.is_some() {
+        draft.merge_values();
+    }
+    draft.standing_groups()
 }
 
 #[cfg(test)]

@@ -65,7 +65,8 @@ async fn sources(settings: &Settings, state: State) -> Result<Sources, Fault> {
 /// Observes, reconciles and guards, all on the copy.
 async fn make(settings: &Settings, sources: &Sources, scope: Scope) -> Result<Conflicts, ObserveError> {
     let schema = read_schema(sources.remote.as_ref(), &sources.state, &sources.clock).await?;
-    let policy = assemble(&settings.seed(), &schema, sources.local.as_ref());
+    let policy =
+        assemble(&settings.seed(), &schema, sources.local.features(), |key| sources.local.holds(key));
     let full = must_read_all(&sources.state, &settings.seed(), &schema).await?;
     let scope = if full { Scope::Full } else { scope };
     observe(sources, &schema, scope).await?;

@@ -12,12 +12,14 @@ use crate::cli::Cli;
 use crate::cli::exit::Fault;
 use crate::clock::Clock;
 use crate::config::{Config, InterestTarget, ProcessEnvironment, RegisterLocation, StateConfig, locate};
-use crate::cycle::{Cycle, Seed};
+use crate::cycle::{Cycle, Seed, assemble};
 use crate::mailchimp::client::{ClientOptions, MailchimpClient};
 use crate::mailchimp::http::{HttpOptions, HttpTransport};
 use crate::mailchimp::retry::RetryOptions;
-use crate::mailchimp::schema::{AudienceMapping, DimensionTarget};
+use crate::mailchimp::schema::{AudienceMapping, AudienceSchema, DimensionTarget};
+use crate::model::MergeTag;
 use crate::observe::Progress;
+use crate::reconcile::policy::{Policy, RegisterFeatures};
 use crate::registrations::mapping::{MappedValues, RegisterMapping};
 use crate::registrations::{ReadRegistrations, WriteRegistrations, open_sqlite, open_sqlite_read_only};
 use crate::state::{IdentityKind, State};
@@ -90,6 +92,27 @@ impl Settings {
             self.config.merge_fields.iter().map(|field| (field.tag.clone(), field.direction)).collect();
         let read_as = format!("{:?} {:?}", self.mapping, self.mapped_values());
         Seed { policy: self.config.policy_seed(), directions, read_as }
+    }
+
+    /// The mapped merge fields, in the order of the file.
+    pub(super) fn tags(&self) -> Vec<MergeTag> {
+        self.config.merge_fields.iter().map(|field| field.tag.clone()).collect()
+    }
+
+    /// The whole policy, as a cycle would have it with this audience and this register.
+    pub(super) fn policy(&self, schema: &AudienceSchema, register: RegisterFeatures) -> Policy {
+        assemble(&self.seed(), schema, register, |_| true)
+    }
+
+    /// What the register can hold by the mapping alone, for where it is not opened.
+    pub(super) fn features(&self) -> RegisterFeatures {
+        let columns = &self.mapping.columns;
+        RegisterFeatures {
+            consent_time: columns.subscription_changed_at.get().is_some(),
+            preferences_url: columns.preferences_url.get().is_some(),
+            sync_note: columns.sync_note.get().is_some(),
+            working_groups: self.mapping.working_groups.is_some(),
+        }
     }
 
     /// The audience.

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::mailchimp::schema::{AudienceSchema, DimensionSchema};
 use crate::model::{Dimension, Interest, Key, MergeTag};
-use crate::reconcile::policy::{DimensionRule, Direction, FieldRule, Policy};
-use crate::registrations::ReadRegistrations;
+use crate::reconcile::policy::{DimensionRule, Direction, FieldRule, Policy, RegisterFeatures};
 
 /// What the configuration alone decides.
 #[derive(Clone, Debug, Default)]
@@ -19,13 +18,20 @@ pub struct Seed {
 }
 
 /// The whole policy: what the audience or the register lacks is switched off, and nobody's value changes because of it.
-pub fn assemble(seed: &Seed, schema: &AudienceSchema, register: &dyn ReadRegistrations) -> Policy {
+///
+/// `holds` says for which values the register has a place.
+pub fn assemble(
+    seed: &Seed,
+    schema: &AudienceSchema,
+    register: RegisterFeatures,
+    holds: impl Fn(&Key) -> bool,
+) -> Policy {
     let rule = |(tag, direction): (&MergeTag, &Direction)| {
         let field = schema.fields.get(tag)?;
         Some((tag.clone(), FieldRule { kind: field.kind, direction: *direction }))
     };
     let dimension = |(dimension, there): (&Dimension, &DimensionSchema)| {
-        let held = |name: &&String| register.holds(&Key::Interest(Interest::new(dimension.as_str(), name)));
+        let held = |name: &&String| holds(&Key::Interest(Interest::new(dimension.as_str(), name)));
         let known = there.interests.values().filter(held).cloned().collect();
         (dimension.clone(), DimensionRule { kind: there.kind.clone(), known })
     };
@@ -33,7 +39,7 @@ pub fn assemble(seed: &Seed, schema: &AudienceSchema, register: &dyn ReadRegistr
         fields: seed.directions.iter().filter_map(rule).collect(),
         dimensions: schema.dimensions.iter().map(dimension).collect(),
         subscribe_url: schema.subscribe_url.clone(),
-        register: register.features(),
+        register,
         ..seed.policy.clone()
     }
 }

@@ -45,7 +45,7 @@ impl Cycle {
             self.state.end_holds(ADOPTION, now).await?;
         }
         let schema = read_schema(self.remote.as_ref(), &self.state, &self.clock).await?;
-        let policy = assemble(&self.seed, &schema, self.local.as_ref());
+        let policy = assemble(&self.seed, &schema, self.local.features(), |key| self.local.holds(key));
         let scope = if must_read_all(&self.state, &self.seed, &schema).await? { Scope::Full } else { scope };
         Ok(Prepared { scope, schema, policy })
     }

@@ -10,7 +10,7 @@ use crate::reconcile::plan::{Conflict, MemberPlan};
 use crate::reconcile::policy::Policy;
 use crate::reconcile::reconcile;
 use crate::registrations::RegisterError;
-use crate::state::{PolicyNumber, State, StateError};
+use crate::state::{Pause, PolicyNumber, State, StateError};
 
 /// How many members are decided about at a time.
 const PAGE: usize = 500;
@@ -73,7 +73,8 @@ impl Cycle {
 
     /// Writes the note of rows that cannot be synchronized as they stand.
     pub(super) async fn note_unusable(&self) -> Result<(), CycleError> {
-        if !self.local.features().sync_note {
+        let paused = self.state.paused().await? != Pause::Running;
+        if paused || !self.local.features().sync_note {
             return Ok(());
         }
         loop {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Change, Dimension, Interest, Key, Registration, RegistrationId, SubscriptionStatus, Value,
+    Change, Contact, Dimension, Interest, Key, Registration, RegistrationId, SubscriptionStatus, Value,
 };
 use crate::reconcile::consent::may_be_written_to;
 use crate::reconcile::draft::Draft;
@@ -13,7 +13,7 @@ use crate::reconcile::plan::{Class, Operation};
 use crate::reconcile::policy::DimensionKind;
 use crate::reconcile::values::{local_values, of_dimension, remote_values};
 
-impl Draft<'_> {
+impl<'a> Draft<'a> {
     /// Merges the values of a member that shows on both sides.
     pub(super) fn merge_values(&mut self) {
         let Some(contact) = &self.trio.remote else { return };
@@ -215,6 +215,19 @@ impl Draft<'_> {
         let groups = groups_of(self.policy, &self.desired, membership);
         let out = self.has_left();
         Some(groups.into_keys().filter(|_| !out).map(str::to_owned).collect())
+    }
+
+    /// The working groups of the member as it stands, each with why: none for somebody who left, and of those who are
+    /// in Mailchimp alone only for subscribers.
+    pub(super) fn standing_groups(&self) -> BTreeMap<&'a str, String> {
+        let subscribed = |contact: &Contact| contact.status == SubscriptionStatus::Subscribed;
+        let belongs = match (&self.trio.remote, self.newest()) {
+            (None, None) => false,
+            (Some(contact), None) => subscribed(contact),
+            (_, Some(_)) => !self.has_left(),
+        };
+        let membership = self.newest().and_then(|row| row.membership.as_deref());
+        if belongs { groups_of(self.policy, &self.desired, membership) } else { BTreeMap::new() }
     }
 
     fn has_left(&self) -> bool {

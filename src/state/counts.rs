@@ -1,5 +1,7 @@
 //! How many of what there is.
 
+use std::collections::BTreeMap;
+
 use crate::state::State;
 use crate::state::error::StateError;
 use crate::state::text;
@@ -26,6 +28,22 @@ pub struct Counts {
 }
 
 impl State {
+    /// How many members wait for what, by the words of the rule that has them wait.
+    pub async fn waiting(&self) -> Result<BTreeMap<String, u64>, StateError> {
+        self.call(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT waits, COUNT(*) FROM members WHERE settled = 0 AND waits IS NOT NULL GROUP BY waits",
+            )?;
+            let mut rows = statement.query([])?;
+            let mut waiting = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                waiting.insert(row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs());
+            }
+            Ok(waiting)
+        })
+        .await
+    }
+
     /// Counts what there is; from indices, without reading anybody.
     pub async fn counts(&self) -> Result<Counts, StateError> {
         self.call(|connection| {

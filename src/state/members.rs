@@ -74,6 +74,26 @@ impl State {
         .await
     }
 
+    /// Up to `limit` members after `after`, settled or not, in the order of their numbers.
+    pub async fn members(
+        &self,
+        after: Option<MemberId>,
+        limit: usize,
+        observed_at: Timestamp,
+    ) -> Result<Vec<Trio>, StateError> {
+        self.call(move |connection| {
+            let sql = format!("SELECT {COLUMNS} FROM members WHERE id > ?1 ORDER BY id LIMIT ?2");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query(params![after.map_or(0, |member| member.0), number(limit)])?;
+            let mut trios = Vec::new();
+            while let Some(row) = rows.next()? {
+                trios.push(trio(connection, row, observed_at)?);
+            }
+            Ok(trios)
+        })
+        .await
+    }
+
     /// One member; `None` where there is none of this number.
     pub async fn trio(&self, member: MemberId, observed_at: Timestamp) -> Result<Option<Trio>, StateError> {
         let trios = self.trios(vec![member], observed_at).await?;

@@ -2,8 +2,9 @@
 //! shows none of them.
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
+use crate::model::MemberId;
 use crate::state::decisions;
 use crate::state::error::{Fault, StateError};
 use crate::state::holds::{digest_of, name, reopen};
@@ -34,6 +35,23 @@ impl State {
             let id = name(tx, &digest)?;
             take(tx, &id, &digest, &reason, now)?;
             decisions::summary(tx, &id).map(Some)
+        })
+        .await
+    }
+
+    /// The hold that keeps this member's missing contact from being looked into; `None` where none does.
+    pub async fn missing_hold_of(&self, member: MemberId) -> Result<Option<String>, StateError> {
+        self.call(move |connection| {
+            let found = connection
+                .prepare_cached(
+                    "SELECT h.id FROM members AS m
+                     JOIN held_operations AS o ON o.fingerprint = 'missing:' || m.contact_id
+                     JOIN holds AS h ON h.id = o.hold
+                     WHERE m.id = ?1 AND m.contact IS NOT NULL AND h.decision IN ('open', 'rejected') LIMIT 1",
+                )?
+                .query_row([member.0], |row| row.get(0))
+                .optional()?;
+            Ok(found)
         })
         .await
     }

@@ -8,7 +8,7 @@ use crate::reconcile::plan::{Class, MemberPlan, Operation, Planned};
 use crate::state::error::{Fault, StateError};
 use crate::state::joining::drop_if_empty;
 use crate::state::text::{digest, json, stamp};
-use crate::state::{ClassName, PolicyNumber, State, base, kind, rank};
+use crate::state::{ClassName, Decision, PolicyNumber, State, base, kind, rank};
 
 impl State {
     /// Forgets the staged plan, if there is one.
@@ -16,6 +16,20 @@ impl State {
         self.write(|tx| {
             tx.execute("DELETE FROM temp.plan", [])?;
             Ok(())
+        })
+        .await
+    }
+
+    /// The hold that lists this operation, with what was decided about it; `None` where none does, or only one that
+    /// is done.
+    pub async fn holding_of(
+        &self,
+        email: EmailAddress,
+        operation: Operation,
+    ) -> Result<Option<(String, Decision)>, StateError> {
+        self.call(move |connection| {
+            let found = decided(connection, &fingerprint(&email, &operation)?)?;
+            Ok(found.and_then(|(id, word)| Some((id, Decision::parse(&word)?))))
         })
         .await
     }

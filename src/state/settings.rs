@@ -137,6 +137,23 @@ impl State {
         }
     }
 
+    /// Why no cycle can work until somebody mends something, as the last cycle found; `None` where it could.
+    pub async fn fatal(&self) -> Result<Option<String>, StateError> {
+        self.call(|connection| get(connection, "fatal")).await
+    }
+
+    /// Notes why no cycle can work, or that cycles work again.
+    pub async fn set_fatal(&self, said: Option<String>) -> Result<(), StateError> {
+        self.write(move |tx| match said {
+            Some(said) => set(tx, "fatal", &said),
+            None => {
+                tx.execute("DELETE FROM meta WHERE key = 'fatal'", [])?;
+                Ok(())
+            }
+        })
+        .await
+    }
+
     /// When both sides were first joined and approved; `None` before.
     pub async fn adopted_at(&self) -> Result<Option<Timestamp>, StateError> {
         self.time("adopted_at").await

@@ -1,6 +1,6 @@
 //! Rows that cannot be synchronized as they stand, and whether they bear a note that says so.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::model::{MemberId, RegistrationId, UnusableRegistration};
 use crate::state::error::{Fault, StateError};
@@ -31,16 +31,27 @@ impl State {
                 "SELECT id, member, problem, noted FROM registrations
                  WHERE problem IS NOT NULL AND noted IS NOT NULL AND noted <> problem ORDER BY seq LIMIT ?1",
             )?;
-            let rows = statement
-                .query_map([number(limit)], |row| {
-                    Ok(UnusableRow {
-                        id: RegistrationId::new(row.get::<_, String>(0)?),
-                        member: row.get::<_, Option<i64>>(1)?.map(MemberId),
-                        problem: row.get(2)?,
-                        noted: row.get(3)?,
-                    })
-                })?
-                .collect::<Result<_, _>>()?;
+            let rows = statement.query_map([number(limit)], read)?.collect::<Result<_, _>>()?;
+            Ok(rows)
+        })
+        .await
+    }
+
+    /// Up to `limit` unusable rows, after `after`, in the order in which they were first put.
+    pub async fn unusable(
+        &self,
+        after: Option<RegistrationId>,
+        limit: usize,
+    ) -> Result<Vec<UnusableRow>, StateError> {
+        self.call(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, member, problem, noted FROM registrations
+                 WHERE problem IS NOT NULL
+                   AND seq > IFNULL((SELECT seq FROM registrations WHERE id = ?1), 0)
+                 ORDER BY seq LIMIT ?2",
+            )?;
+            let after = after.as_ref().map(RegistrationId::as_str);
+            let rows = statement.query_map((after, number(limit)), read)?.collect::<Result<_, _>>()?;
             Ok(rows)
         })
         .await
@@ -64,6 +75,15 @@ impl State {
         })
         .await
     }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<UnusableRow> {
+    Ok(UnusableRow {
+        id: RegistrationId::new(row.get::<_, String>(0)?),
+        member: row.get::<_, Option<i64>>(1)?.map(MemberId),
+        problem: row.get(2)?,
+        noted: row.get(3)?,
+    })
 }
 
 /// Notes that a row is unusable; what it last said stays, so that nobody is taken for gone.

@@ -23,6 +23,12 @@ impl fmt::Display for Side {
 }
 
 impl Operation {
+    /// What is written, in words: `FNAME Ada → Bo, row 7`.
+    pub fn changes(&self) -> String {
+        let steps: Vec<String> = self.steps().iter().map(|(key, step)| step_text(key, step)).collect();
+        steps.join(", ")
+    }
+
     /// What is written, by key.
     fn steps(&self) -> BTreeMap<String, Step> {
         match self {
@@ -97,12 +103,11 @@ impl Planned {
     /// The operation in one line for people.
     pub fn line(&self, email: &EmailAddress) -> String {
         let Self { operation, reason, class: _ } = self;
-        let steps: Vec<String> = operation.steps().iter().map(|(key, step)| step_text(key, step)).collect();
         format!(
             "{:6}  {:7}  {email}  {}  ({reason})",
             operation.side().to_string(),
             operation.kind(),
-            steps.join(", ")
+            operation.changes()
         )
     }
 }

@@ -1,0 +1,179 @@
+//! `rosterd member erase`: erases somebody everywhere, on their request.
+//!
+//! First in Mailchimp, then in the register, last in the state: what the state knows of the member is how it is found.
+//! After a crash in between the same command finds what is left, and goes on.
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, Write};
+
+use serde_json::json;
+
+use crate::cli::exit::{Ending, Fault};
+use crate::cli::member::{bearers, nobody};
+use crate::cli::output::{print_json, say};
+use crate::cli::wiring::Settings;
+use crate::cli::{Cli, Output};
+use crate::cycle::{Cycle, read_schema};
+use crate::mailchimp::schema::AudienceSchema;
+use crate::model::{Contact, ContactId, EmailAddress, MemberId, RegistrationId};
+use crate::reconcile::trio::Trio;
+use crate::registrations::split;
+use crate::state::Seen;
+
+/// Whether the person at the command line was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// They said yes beforehand.
+    Beforehand,
+    /// They are to be asked.
+    NotYet,
+}
+
+/// Whom, and all that is to go.
+struct Erasing {
+    member: MemberId,
+    contacts: Vec<Contact>,
+    rows: Vec<RegistrationId>,
+}
+
+/// Erases whoever bears the address.
+pub(super) async fn run(
+    cli: &Cli,
+    email: &EmailAddress,
+    asked: Asked,
+    output: Output,
+) -> Result<Ending, Fault> {
+    if asked == Asked::NotYet && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return Err(Fault::usage(anyhow::anyhow!(
+            "nobody is there to be asked: give --yes to erase {email} for good"
+        )));
+    }
+    let settings = Settings::load(cli)?;
+    let cycle = settings.cycle(settings.state().await?).await?;
+    let schema =
+        read_schema(cycle.remote.as_ref(), &cycle.state, &cycle.clock).await.map_err(Fault::failed)?;
+    let erasing = find(&cycle, &schema, email).await?;
+    if asked == Asked::NotYet && !says_yes(email, &erasing).await? {
+        say("Nothing was erased.")?;
+        return Ok(Ending::Done);
+    }
+    erase(&cycle, &erasing).await?;
+    report(&erasing, output)?;
+    Ok(Ending::Done)
+}
+
+/// Reads both sides into the state, so that it knows every address of the member, and gathers what is to go.
+async fn find(cycle: &Cycle, schema: &AudienceSchema, email: &EmailAddress) -> Result<Erasing, Fault> {
+    let now = cycle.clock.now();
+    let readings = cycle.local.by_email(email).await.map_err(Fault::failed)?;
+    let mut rows: BTreeSet<RegistrationId> = readings.iter().map(|reading| reading.id().clone()).collect();
+    let (usable, unusable) = split(readings);
+    cycle.state.put_readings(usable, unusable).await.map_err(Fault::failed)?;
+    let contact = cycle.remote.contact_by_email(schema, email).await.map_err(Fault::failed)?;
+    cycle.state.put_contacts(contact.into_iter().collect(), Seen::Single).await.map_err(Fault::failed)?;
+    let trios = bearers(&cycle.state, email, now).await?;
+    let trio = match trios.as_slice() {
+        [] => return Err(nobody(&cycle.state, email).await?),
+        [only] => only,
+        several => {
+            return Err(Fault::failed(anyhow::anyhow!(
+                "{} members bear {email} on one side or the other, and erasing cannot be undone: give those who stay \
+                 another address, run rosterd sync, and come again",
+                several.len()
+            )));
+        }
+    };
+    rows.extend(trio.local.iter().map(|row| row.id.clone()));
+    rows.extend(trio.base.iter().flat_map(|base| base.rows.keys().cloned()));
+    Ok(Erasing {
+        member: trio.id,
+        contacts: contacts(cycle, schema, trio, email).await?,
+        rows: rows.into_iter().collect(),
+    })
+}
+
+/// The member's contacts as Mailchimp shows them now: by their keys and by the address.
+async fn contacts(
+    cycle: &Cycle,
+    schema: &AudienceSchema,
+    trio: &Trio,
+    email: &EmailAddress,
+) -> Result<Vec<Contact>, Fault> {
+    let linked = trio.base.as_ref().and_then(|base| base.contact.as_ref()).map(|(id, _)| id);
+    let shown = trio.remote.as_ref().map(|contact| &contact.contact_id);
+    let ids: BTreeSet<&ContactId> = linked.into_iter().chain(shown).collect();
+    let mut contacts = Vec::new();
+    for id in ids {
+        contacts.extend(cycle.remote.contact(schema, id).await.map_err(Fault::failed)?);
+    }
+    if let Some(contact) = cycle.remote.contact_by_email(schema, email).await.map_err(Fault::failed)?
+        && contacts.iter().all(|known: &Contact| known.contact_id != contact.contact_id)
+    {
+        contacts.push(contact);
+    }
+    Ok(contacts)
+}
+
+async fn says_yes(email: &EmailAddress, erasing: &Erasing) -> Result<bool, Fault> {
+    let mut stderr = std::io::stderr();
+    write!(
+        stderr,
+        "This erases {email} for good: {}.\nMailchimp will never let the address be imported again; only its own \
+         sign-up form can bring it back.\nErase? [y/N] ",
+        what(erasing)
+    )
+    .map_err(Fault::failed)?;
+    stderr.flush().map_err(Fault::failed)?;
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    })
+    .await
+    .map_err(Fault::failed)?
+    .map_err(Fault::failed)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+async fn erase(cycle: &Cycle, erasing: &Erasing) -> Result<(), Fault> {
+    for contact in &erasing.contacts {
+        cycle.remote.delete_permanently(contact).await.map_err(Fault::failed)?;
+    }
+    cycle.local.erase(&erasing.rows).await.map_err(Fault::failed)?;
+    let outcome = what(erasing);
+    cycle.state.erase_member(erasing.member, outcome, cycle.clock.now()).await.map_err(Fault::failed)
+}
+
+/// What goes, without the address.
+fn what(erasing: &Erasing) -> String {
+    let contacts = match erasing.contacts.len() {
+        0 => "no contact in Mailchimp".to_owned(),
+        1 => "1 contact in Mailchimp".to_owned(),
+        n => format!("{n} contacts in Mailchimp"),
+    };
+    let rows = match erasing.rows.len() {
+        0 => "no row of the register".to_owned(),
+        1 => "1 row of the register".to_owned(),
+        n => format!("{n} rows of the register"),
+    };
+    format!("{contacts}, {rows}, and all that Rosterd remembered")
+}
+
+fn report(erasing: &Erasing, output: Output) -> Result<(), Fault> {
+    let rows: Vec<&str> = erasing.rows.iter().map(RegistrationId::as_str).collect();
+    if output.json {
+        return print_json(&json!({
+            "erased": true, "contacts": erasing.contacts.len(), "rows": rows, "outcome": what(erasing),
+        }));
+    }
+    match erasing.contacts.len() {
+        0 => say("Mailchimp: there was no contact.")?,
+        1 => say("Mailchimp: the contact is deleted for good.")?,
+        n => say(&format!("Mailchimp: {n} contacts are deleted for good."))?,
+    }
+    match rows.as_slice() {
+        [] => say("Register:  there was no row.")?,
+        rows => say(&format!("Register:  removed row {}, interests included.", rows.join(", ")))?,
+    }
+    say("Rosterd:   forgot base, trail, events and what holds listed; a keyed hash stays as proof.")?;
+    say("Backups of the register, of Rosterd's state and exports are not touched: see to them yourself.")
+}
