@@ -107,6 +107,7 @@ impl Cycle {
         let (schema, policy) = self.schema_and_policy().await?;
         let observed = observe(&self.sources(), &schema, scope).await?;
         report.read(observed);
+        guarding::answer(&self.state, adoption, self.clock.now()).await?;
         for round in 0..ROUNDS {
             let (number, conflicts) = reconcile_all(&self.state, &policy, &self.clock).await?;
             report::tell(&conflicts);
