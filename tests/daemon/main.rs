@@ -1,6 +1,7 @@
 //! The real cycle between a register and a sandbox audience: what people do on either side, and what becomes of it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod adoption;
 mod sides;
 mod story;
 mod tap;

@@ -67,6 +67,7 @@ pub(crate) struct World {
     pub(crate) register: Connection,
     pub(crate) directory: TempDir,
     setup: Setup,
+    forgetful: bool,
 }
 
 impl World {
@@ -84,7 +85,8 @@ impl World {
         let path = directory.path().join("registrations.db");
         create_register(&path).await.unwrap();
         let register = Connection::open(&path).unwrap();
-        register.pragma_update(None, "synchronous", "OFF").unwrap();
+        live_in_the_story(&register);
+        tell_the_time(&register, &clock);
         if let Some(groups) = &setup.register.working_groups {
             let columns = "registration_id INTEGER NOT NULL, name TEXT NOT NULL";
             register.execute_batch(&format!("CREATE TABLE {} ({columns})", groups.table)).unwrap();
@@ -101,7 +103,7 @@ impl World {
         }
         let cycle = cycle(&directory, client, &clock, &setup).await;
         sandbox.reset_log();
-        Self { sandbox, tap, cycle, clock, register, directory, setup }
+        Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful: false }
     }
 
     /// A world with a first adoption of what `fill` put on both sides.
@@ -126,6 +128,7 @@ impl World {
     /// Time passes, in seconds.
     pub(crate) fn later(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
+        tell_the_time(&self.register, &self.clock);
     }
 
     /// Runs a cycle of what changed, a minute later.
@@ -161,11 +164,22 @@ impl World {
 
     /// The process ends and starts again on the same files.
     pub(crate) async fn restart(self) -> Self {
-        let Self { sandbox, tap, cycle, clock, register, directory, setup } = self;
+        let Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful } = self;
         drop(cycle);
+        if forgetful {
+            for name in ["state.db", "state.db-wal", "state.db-shm"] {
+                let _ = std::fs::remove_file(directory.path().join(name));
+            }
+        }
         let client = client(&sandbox, &tap, &clock, &setup);
         let cycle = self::cycle(&directory, client, &clock, &setup).await;
-        Self { sandbox, tap, cycle, clock, register, directory, setup }
+        Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful: false }
+    }
+
+    /// The state file is lost, and the process starts again.
+    pub(crate) async fn lose_the_state(mut self) -> Self {
+        self.forgetful = true;
+        self.restart().await
     }
 
     /// The process ends and starts again with another policy.
@@ -173,6 +187,32 @@ impl World {
         self.setup.policy = policy;
         self.restart().await
     }
+}
+
+/// The register's triggers go by the clock of the story, not by the machine's.
+fn live_in_the_story(register: &Connection) {
+    register.pragma_update(None, "synchronous", "OFF").unwrap();
+    let mut triggers = register.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
+    let triggers: Vec<(String, String)> =
+        triggers.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    register.execute_batch("CREATE TABLE story_clock (now TEXT); INSERT INTO story_clock VALUES ('')").unwrap();
+    for (name, sql) in triggers {
+        let told = sql.replace("strftime('%Y-%m-%dT%H:%M:%fZ', 'now')", "(SELECT now FROM story_clock)");
+        assert_ne!(told, sql, "{name} goes by no clock");
+        register.execute_batch(&format!("DROP TRIGGER {name}; {told}")).unwrap();
+    }
+    register
+        .execute_batch(
+            "CREATE TRIGGER dated_by_default AFTER INSERT ON registrations
+             WHEN NEW.created_at > (SELECT now FROM story_clock)
+             BEGIN UPDATE registrations SET created_at = (SELECT now FROM story_clock),
+                updated_at = (SELECT now FROM story_clock) WHERE id = NEW.id; END",
+        )
+        .unwrap();
+}
+
+fn tell_the_time(register: &Connection, clock: &Clock) {
+    register.execute("UPDATE story_clock SET now = ?1", [clock.now().to_string()]).unwrap();
 }
 
 /// In memory where the machine has such a place: the state syncs every transaction.
