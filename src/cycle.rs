@@ -122,6 +122,7 @@ impl Cycle {
         let observed = observe(&self.sources(), schema, *scope).await?;
         self.note_observed(*scope, schema).await?;
         report.read(observed);
+        guarding::answer(&self.state, adoption, self.clock.now()).await?;
         for round in 0..ROUNDS {
             let (number, conflicts) = reconcile_all(&self.state, policy, &self.clock).await?;
             report::tell(&conflicts);

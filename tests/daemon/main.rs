@@ -1,5 +1,10 @@
 //! The real cycle between a register and a sandbox audience: what people do on either side, and what becomes of it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod adoption;
+mod leaving;
+mod returning;
+mod sides;
 mod story;
+mod tap;
 mod world;

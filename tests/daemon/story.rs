@@ -12,7 +12,7 @@ async fn a_new_registration_becomes_a_subscriber_with_a_link_to_the_preference_c
     let report = world.sync().await;
     assert_eq!(world.status("ada@alliance.test"), "subscribed", "{report:?}");
     assert_eq!(world.field("ada@alliance.test", "FNAME"), "Ada");
-    assert!(world.column("ada@alliance.test", "preferences_url").unwrap().contains("/profile?u="));
+    assert!(world.column("ada@alliance.test", "preferences_url").contains("/profile?u="));
     world.assert_quiet().await;
 }
 
@@ -24,8 +24,8 @@ async fn a_subscriber_of_mailchimps_own_form_becomes_a_registration() {
         .subscribe_by_form("ben@alliance.test", &FormEntry::new().field("FNAME", "Ben").tick("Finance"))
         .unwrap();
     world.sync().await;
-    assert_eq!(world.column("ben@alliance.test", "membership").as_deref(), Some("subscriber"));
-    assert_eq!(world.column("ben@alliance.test", "first_name").as_deref(), Some("Ben"));
+    assert_eq!(world.column("ben@alliance.test", "membership"), "subscriber");
+    assert_eq!(world.column("ben@alliance.test", "first_name"), "Ben");
     assert_eq!(world.interests("ben@alliance.test"), ["Finance"]);
     world.assert_quiet().await;
 }
@@ -35,7 +35,7 @@ async fn leaving_by_the_link_holds_whatever_is_edited_afterwards() {
     let world = World::adopted(Policy::default(), |world| world.register("ada@alliance.test", "Ada")).await;
     world.person().unsubscribe("ada@alliance.test").unwrap();
     world.sync().await;
-    assert_eq!(world.column("ada@alliance.test", "subscription").as_deref(), Some("unsubscribed"));
+    assert_eq!(world.column("ada@alliance.test", "subscription"), "unsubscribed");
     world.later(60);
     world.sql("UPDATE registrations SET first_name = 'Ada M.', updated_at = :now");
     world.sync().await;
@@ -53,7 +53,7 @@ async fn edits_of_either_side_reach_the_other() {
     world.person().edit_preferences("ada@alliance.test", &entry).unwrap();
     world.sync().await;
     assert_eq!(world.field("ada@alliance.test", "LNAME"), "Byron");
-    assert_eq!(world.column("ada@alliance.test", "first_name").as_deref(), Some("Augusta"));
+    assert_eq!(world.column("ada@alliance.test", "first_name"), "Augusta");
     assert_eq!(world.interests("ada@alliance.test"), ["Finance", "Health"]);
     world.assert_quiet().await;
 }
@@ -69,10 +69,10 @@ async fn somebody_who_left_and_registers_again_is_asked_to_confirm_once() {
     assert_eq!(world.status("ada@alliance.test"), "pending", "{report:?}");
     assert_eq!(world.sandbox.confirmation_mails("ada@alliance.test"), 1);
     world.assert_quiet().await;
-    assert_eq!(world.column("ada@alliance.test", "subscription").as_deref(), Some("pending"));
+    assert_eq!(world.column("ada@alliance.test", "subscription"), "pending");
     world.person().confirm("ada@alliance.test").unwrap();
     world.sync().await;
-    assert_eq!(world.column("ada@alliance.test", "subscription").as_deref(), Some("subscribed"));
+    assert_eq!(world.column("ada@alliance.test", "subscription"), "subscribed");
     world.assert_quiet().await;
     assert_eq!(world.sandbox.confirmation_mails("ada@alliance.test"), 1);
 }
@@ -101,7 +101,7 @@ async fn a_change_of_address_travels_both_ways() {
     world.assert_quiet().await;
     world.person().change_address("ada@byron.test", "countess@byron.test").unwrap();
     world.sync().await;
-    assert_eq!(world.column("countess@byron.test", "first_name").as_deref(), Some("Ada"));
+    assert_eq!(world.column("countess@byron.test", "first_name"), "Ada");
     assert_eq!(world.rows(), 1);
     world.assert_quiet().await;
 }

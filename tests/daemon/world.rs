@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use rosterd::clock::Clock;
 use rosterd::cycle::{Adoption, Cycle, Report, Seed};
 use rosterd::mailchimp::client::{ClientOptions, MailchimpClient};
@@ -17,7 +16,7 @@ use rosterd::reconcile::guard::Limits;
 use rosterd::reconcile::policy::{Direction, Policy};
 use rosterd::registrations::mapping::{MappedValues, RegisterMapping};
 use rosterd::registrations::{create_register, open_sqlite};
-use rosterd::sandbox::{Person, Sandbox};
+use rosterd::sandbox::{Person, Sandbox, SandboxOptions};
 use rosterd::state::State;
 use rusqlite::Connection;
 use secrecy::SecretString;
@@ -25,46 +24,96 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::tap::Tap;
+
 /// When every story begins.
-pub const START: &str = "2026-03-01T12:00:00Z";
+pub(crate) const START: &str = "2026-03-01T12:00:00Z";
+
+/// How a world is set up.
+#[derive(Clone, Default)]
+pub(crate) struct Setup {
+    /// Who wins what; the tags of its working groups are Rosterd's.
+    pub(crate) policy: Policy,
+    /// The account in Mailchimp.
+    pub(crate) options: SandboxOptions,
+    /// The columns of the register.
+    pub(crate) register: RegisterMapping,
+    /// Where topics stand in Mailchimp.
+    pub(crate) topics: Topics,
+}
+
+/// Where topics stand in Mailchimp.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Topics {
+    /// In an interest category of which any number can be chosen.
+    #[default]
+    Checkboxes,
+    /// In one of which only one can.
+    Radio,
+    /// In tags that begin with `topic: `.
+    Tags,
+}
 
 /// Both sides and what is between them.
-pub struct World {
+pub(crate) struct World {
     /// The pretend Mailchimp.
-    pub sandbox: Sandbox,
+    pub(crate) sandbox: Sandbox,
+    /// The wire to it.
+    pub(crate) tap: Tap,
     /// The cycle between the sides.
-    pub cycle: Cycle,
+    pub(crate) cycle: Cycle,
     /// The time, the same for all.
-    pub clock: Clock,
-    register: Connection,
-    directory: TempDir,
+    pub(crate) clock: Clock,
+    pub(crate) register: Connection,
+    pub(crate) directory: TempDir,
+    setup: Setup,
+    forgetful: bool,
 }
 
 impl World {
     /// An empty register and an empty audience with two merge fields and one category, nothing adopted yet.
-    pub async fn new(policy: Policy) -> Self {
+    pub(crate) async fn new(policy: Policy) -> Self {
+        Self::built(Setup { policy, ..Setup::default() }).await
+    }
+
+    /// The same, set up otherwise.
+    pub(crate) async fn built(setup: Setup) -> Self {
         let clock = Clock::set_at(START.parse().unwrap());
-        let sandbox = Sandbox::new(clock.clone());
-        let directory = tempfile::tempdir().unwrap();
+        let sandbox = Sandbox::with_options(clock.clone(), setup.options.clone());
+        let tap = Tap::new(sandbox.clone());
+        let directory = directory();
         let path = directory.path().join("registrations.db");
         create_register(&path).await.unwrap();
         let register = Connection::open(&path).unwrap();
-        let client = client(&sandbox, &clock);
+        live_in_the_story(&register);
+        tell_the_time(&register, &clock);
+        if let Some(groups) = &setup.register.working_groups {
+            let columns = "registration_id INTEGER NOT NULL, name TEXT NOT NULL";
+            register.execute_batch(&format!("CREATE TABLE {} ({columns})", groups.table)).unwrap();
+        }
+        let client = client(&sandbox, &tap, &clock, &setup);
         for (tag, name) in [("FNAME", "First name"), ("LNAME", "Last name")] {
             provide_field(&client, tag, name).await;
         }
-        let category = client.create_category("Topics", CategoryShape::Checkboxes).await.unwrap();
+        let shape =
+            if setup.topics == Topics::Radio { CategoryShape::Radio } else { CategoryShape::Checkboxes };
+        let category = client.create_category("Topics", shape).await.unwrap();
         for interest in ["Finance", "Health", "Water"] {
             client.create_interest(&category, interest).await.unwrap();
         }
-        let cycle = cycle(&directory, client, &clock, policy).await;
+        let cycle = cycle(&directory, client, &clock, &setup).await;
         sandbox.reset_log();
-        Self { sandbox, cycle, clock, register, directory }
+        Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful: false }
     }
 
-    /// The same, with a first adoption of what `fill` put on both sides.
-    pub async fn adopted(policy: Policy, fill: impl FnOnce(&Self)) -> Self {
-        let world = Self::new(policy).await;
+    /// A world with a first adoption of what `fill` put on both sides.
+    pub(crate) async fn adopted(policy: Policy, fill: impl FnOnce(&Self)) -> Self {
+        Self::adopted_as(Setup { policy, ..Setup::default() }, fill).await
+    }
+
+    /// The same, set up otherwise.
+    pub(crate) async fn adopted_as(setup: Setup, fill: impl FnOnce(&Self)) -> Self {
+        let world = Self::built(setup).await;
         fill(&world);
         world.cycle.run(Scope::Full, Adoption::Yes).await.unwrap();
         world.later(60);
@@ -72,102 +121,103 @@ impl World {
     }
 
     /// What people do in Mailchimp.
-    pub fn person(&self) -> Person {
+    pub(crate) fn person(&self) -> Person {
         self.sandbox.person()
     }
 
     /// Time passes, in seconds.
-    pub fn later(&self, seconds: u64) {
+    pub(crate) fn later(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
-    }
-
-    /// The present moment, as the website writes it.
-    pub fn now(&self) -> String {
-        self.clock.now().to_string()
-    }
-
-    /// The website runs a statement; `:now` is the present moment.
-    pub fn sql(&self, statement: &str) {
-        self.register.execute_batch(&statement.replace(":now", &format!("'{}'", self.now()))).unwrap();
-    }
-
-    /// Somebody registers on the website.
-    pub fn register(&self, email: &str, first_name: &str) {
-        self.sql(&format!(
-            "INSERT INTO registrations (email, first_name, signup_ip, signup_at, created_at, updated_at)
-             VALUES ('{email}', '{first_name}', '192.0.2.7', :now, :now, :now)"
-        ));
-    }
-
-    /// Somebody leaves on the website.
-    pub fn leave(&self, email: &str) {
-        self.sql(&format!(
-            "UPDATE registrations SET subscription = 'unsubscribed', subscription_changed_at = :now, updated_at = :now
-             WHERE email = '{email}'"
-        ));
-    }
-
-    /// One column of the newest row with this address.
-    pub fn column(&self, email: &str, column: &str) -> Option<String> {
-        let sql = format!(
-            "SELECT CAST({column} AS TEXT) FROM registrations WHERE email = ?1 ORDER BY id DESC LIMIT 1"
-        );
-        self.register.query_row(&sql, [email], |row| row.get(0)).unwrap_or(None)
-    }
-
-    /// The interests of the rows with this address.
-    pub fn interests(&self, email: &str) -> Vec<String> {
-        let sql = "SELECT DISTINCT interest FROM registration_interests JOIN registrations
-                   ON id = registration_id WHERE email = ?1 ORDER BY interest";
-        let mut statement = self.register.prepare(sql).unwrap();
-        statement.query_map([email], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
-    }
-
-    /// How many rows there are.
-    pub fn rows(&self) -> i64 {
-        self.register.query_row("SELECT COUNT(*) FROM registrations", [], |row| row.get(0)).unwrap()
-    }
-
-    /// The status of somebody in Mailchimp; empty where there is nobody.
-    pub fn status(&self, email: &str) -> String {
-        let member = self.sandbox.member(email);
-        member.and_then(|member| Some(member.get("status")?.as_str()?.to_owned())).unwrap_or_default()
-    }
-
-    /// A merge field of somebody in Mailchimp.
-    pub fn field(&self, email: &str, tag: &str) -> String {
-        let member = self.sandbox.member(email).unwrap();
-        member["merge_fields"][tag].as_str().unwrap_or_default().to_owned()
+        tell_the_time(&self.register, &self.clock);
     }
 
     /// Runs a cycle of what changed, a minute later.
-    pub async fn sync(&self) -> Report {
+    pub(crate) async fn sync(&self) -> Report {
+        self.try_sync().await.unwrap()
+    }
+
+    /// Runs a cycle of what changed that may fail, a minute later.
+    pub(crate) async fn try_sync(&self) -> Result<Report, rosterd::cycle::CycleError> {
         self.later(60);
-        self.cycle.run(Scope::Incremental, Adoption::Ask).await.unwrap()
+        self.cycle.run(Scope::Incremental, Adoption::Ask).await
     }
 
     /// Runs a full cycle, a minute later.
-    pub async fn sync_full(&self) -> Report {
+    pub(crate) async fn sync_full(&self) -> Report {
         self.later(60);
         self.cycle.run(Scope::Full, Adoption::Ask).await.unwrap()
     }
 
     /// Two further cycles find nothing to do, the second with two requests.
-    pub async fn assert_quiet(&self) {
+    pub(crate) async fn assert_quiet(&self) {
         self.sync().await;
         let report = self.sync().await;
         assert_eq!((report.planned - report.held, report.requests), (0, 2), "{report:?}");
     }
 
-    /// The process ends and starts again on the same files.
-    pub async fn restart(self) -> Self {
-        let Self { sandbox, cycle, clock, register, directory } = self;
-        let policy = cycle.seed.policy.clone();
-        drop(cycle);
-        let client = client(&sandbox, &clock);
-        let cycle = self::cycle(&directory, client, &clock, policy).await;
-        Self { sandbox, cycle, clock, register, directory }
+    /// The only hold that waits for a decision.
+    pub(crate) async fn hold(&self) -> rosterd::state::HoldSummary {
+        let holds = self.cycle.state.holds().await.unwrap();
+        assert_eq!(holds.len(), 1, "{holds:?}");
+        holds[0].clone()
     }
+
+    /// The process ends and starts again on the same files.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful } = self;
+        drop(cycle);
+        if forgetful {
+            for name in ["state.db", "state.db-wal", "state.db-shm"] {
+                let _ = std::fs::remove_file(directory.path().join(name));
+            }
+        }
+        let client = client(&sandbox, &tap, &clock, &setup);
+        let cycle = self::cycle(&directory, client, &clock, &setup).await;
+        Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful: false }
+    }
+
+    /// The state file is lost, and the process starts again.
+    pub(crate) async fn lose_the_state(mut self) -> Self {
+        self.forgetful = true;
+        self.restart().await
+    }
+
+    /// The process ends and starts again with another policy.
+    pub(crate) async fn restart_with(mut self, policy: Policy) -> Self {
+        self.setup.policy = policy;
+        self.restart().await
+    }
+}
+
+/// The register's triggers go by the clock of the story, not by the machine's.
+fn live_in_the_story(register: &Connection) {
+    register.pragma_update(None, "synchronous", "OFF").unwrap();
+    let mut triggers = register.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
+    let triggers: Vec<(String, String)> =
+        triggers.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    register.execute_batch("CREATE TABLE story_clock (now TEXT); INSERT INTO story_clock VALUES ('')").unwrap();
+    for (name, sql) in triggers {
+        let told = sql.replace("strftime('%Y-%m-%dT%H:%M:%fZ', 'now')", "(SELECT now FROM story_clock)");
+        assert_ne!(told, sql, "{name} goes by no clock");
+        register.execute_batch(&format!("DROP TRIGGER {name}; {told}")).unwrap();
+    }
+    register
+        .execute_batch(
+            "CREATE TRIGGER dated_by_default AFTER INSERT ON registrations
+             WHEN NEW.created_at > (SELECT now FROM story_clock)
+             BEGIN UPDATE registrations SET created_at = (SELECT now FROM story_clock),
+                updated_at = (SELECT now FROM story_clock) WHERE id = NEW.id; END",
+        )
+        .unwrap();
+}
+
+fn tell_the_time(register: &Connection, clock: &Clock) {
+    register.execute("UPDATE story_clock SET now = ?1", [clock.now().to_string()]).unwrap();
+}
+
+/// In memory where the machine has such a place: the state syncs every transaction.
+fn directory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 async fn provide_field(client: &MailchimpClient, tag: &str, name: &str) {
@@ -181,28 +231,29 @@ async fn provide_field(client: &MailchimpClient, tag: &str, name: &str) {
     let _ = client.create_merge_field(&field).await;
 }
 
-fn mapping() -> AudienceMapping {
+fn mapping(setup: &Setup) -> AudienceMapping {
+    let target = match setup.topics {
+        Topics::Checkboxes | Topics::Radio => DimensionTarget::Category("Topics".to_owned()),
+        Topics::Tags => DimensionTarget::TagPrefix("topic: ".to_owned()),
+    };
     AudienceMapping {
         tags: ["FNAME", "LNAME"].map(|tag| MergeTag::parse(tag).unwrap()).into(),
-        dimensions: BTreeMap::from([(
-            Dimension::new("topic"),
-            DimensionTarget::Category("Topics".to_owned()),
-        )]),
-        group_tags: vec!["WG: Finance".to_owned()],
+        dimensions: BTreeMap::from([(Dimension::new("topic"), target)]),
+        group_tags: setup.policy.working_groups.iter().map(|group| group.tag.clone()).collect(),
     }
 }
 
-fn client(sandbox: &Sandbox, clock: &Clock) -> MailchimpClient {
+fn client(sandbox: &Sandbox, tap: &Tap, clock: &Clock, setup: &Setup) -> MailchimpClient {
     let options = ClientOptions {
         api_key: SecretString::from(sandbox.api_key()),
         audience: sandbox.audience_id(),
         connections: 6,
         retry: RetryOptions { jitter: 0.0, budget: Duration::from_secs(20), ..RetryOptions::default() },
     };
-    MailchimpClient::new(options, mapping(), clock.clone(), Arc::new(sandbox.transport())).unwrap()
+    MailchimpClient::new(options, mapping(setup), clock.clone(), Arc::new(tap.clone())).unwrap()
 }
 
-async fn cycle(directory: &TempDir, client: MailchimpClient, clock: &Clock, policy: Policy) -> Cycle {
+async fn cycle(directory: &TempDir, client: MailchimpClient, clock: &Clock, setup: &Setup) -> Cycle {
     let fields = [("FNAME", "first_name"), ("LNAME", "last_name")];
     let tag = |tag: &str| MergeTag::parse(tag).unwrap();
     let values = MappedValues {
@@ -210,14 +261,14 @@ async fn cycle(directory: &TempDir, client: MailchimpClient, clock: &Clock, poli
         dimensions: [Dimension::new("topic")].into(),
     };
     let path = directory.path().join("registrations.db");
-    let local = open_sqlite(&path, &RegisterMapping::default(), &values).await.unwrap();
+    let local = open_sqlite(&path, &setup.register, &values).await.unwrap();
     Cycle {
         local: Arc::new(local),
         remote: Arc::new(client),
-        state: State::open(directory.path().join("state.db"), clock).await.unwrap(),
+        state: state(directory, clock).await,
         clock: clock.clone(),
         seed: Seed {
-            policy,
+            policy: setup.policy.clone(),
             directions: fields.map(|(name, _)| (tag(name), Direction::Both)).into(),
             read_as: String::new(),
         },
@@ -228,7 +279,12 @@ async fn cycle(directory: &TempDir, client: MailchimpClient, clock: &Clock, poli
     }
 }
 
-/// A time of the story, as the policies and the sandbox know it.
-pub fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
+/// Opens the state once the work of a process that was cut down has let go of it.
+async fn state(directory: &TempDir, clock: &Clock) -> State {
+    loop {
+        match State::open(directory.path().join("state.db"), clock).await {
+            Err(rosterd::state::StateError::Locked { .. }) => tokio::task::yield_now().await,
+            opened => return opened.unwrap(),
+        }
+    }
 }
