@@ -6,9 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
-use crate::cycle::guarding::ADOPTION;
 use crate::cycle::policy::{Seed, assemble};
-use crate::cycle::{Adoption, Cycle, CycleError};
+use crate::cycle::{Cycle, CycleError};
 use crate::mailchimp::ReadAudience;
 use crate::mailchimp::schema::{AudienceSchema, DimensionSchema};
 use crate::model::{Dimension, Interest, Key};
@@ -37,13 +36,10 @@ pub(super) struct Prepared {
 
 impl Cycle {
     /// Clears up after the last cycle, however it ended, and finds out what this one goes by.
-    pub(super) async fn prepare(&self, scope: Scope, adoption: Adoption) -> Result<Prepared, CycleError> {
+    pub(super) async fn prepare(&self, scope: Scope) -> Result<Prepared, CycleError> {
         let now = self.clock.now();
         self.state.end_open_entries(now).await?;
         self.state.due_retries(now).await?;
-        if adoption == Adoption::Yes && self.state.adopted_at().await?.is_none() {
-            self.state.end_holds(ADOPTION, now).await?;
-        }
         let schema = read_schema(self.remote.as_ref(), &self.state, &self.clock).await?;
         let policy = assemble(&self.seed, &schema, self.local.features(), |key| self.local.holds(key));
         let scope = if must_read_all(&self.state, &self.seed, &schema).await? { Scope::Full } else { scope };
