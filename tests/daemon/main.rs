@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod adoption;
+mod collisions;
+mod groups;
 mod leaving;
 mod returning;
 mod sides;
