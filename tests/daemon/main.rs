@@ -3,6 +3,7 @@
 
 mod adoption;
 mod collisions;
+mod crash;
 mod groups;
 mod leaving;
 mod requests;
