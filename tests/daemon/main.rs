@@ -6,6 +6,8 @@ mod collisions;
 mod crash;
 mod groups;
 mod leaving;
+mod movement;
+mod register;
 mod requests;
 mod returning;
 mod sides;
