@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod mailchimp;
 pub mod model;
 pub mod observe;
+pub mod progress;
 pub mod reconcile;
 pub mod registrations;
 pub mod sandbox;

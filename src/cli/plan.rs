@@ -16,7 +16,8 @@ use crate::clock::Clock;
 use crate::cycle::{Adoption, Conflicts, assemble, guard, must_read_all, read_schema, reconcile_all};
 use crate::mailchimp::ReadAudience;
 use crate::model::EmailAddress;
-use crate::observe::{ObserveError, Progress, Scope, Sources, observe};
+use crate::observe::{ObserveError, Scope, Sources, observe};
+use crate::progress::Progress;
 use crate::registrations::ReadRegistrations;
 use crate::state::State;
 
