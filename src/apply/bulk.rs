@@ -27,10 +27,11 @@ pub(super) async fn carry_out(
     let mut wanted: Vec<(i64, NewContact)> = Vec::new();
     for staged in &batch {
         let trio = targets.state.trio(staged.member, targets.clock.now()).await?;
-        if let Some(trio) = trio.filter(|trio| trio.remote.is_none())
-            && still_there(targets, &trio).await?
-        {
-            wanted.extend(new_contact(&staged.planned.operation).map(|new| (staged.seq, new)));
+        let Some((trio, new)) = trio.zip(new_contact(&staged.planned.operation)) else { continue };
+        // A contact at another address is one that stays behind: the member starts afresh at this one.
+        let lacks = trio.remote.as_ref().is_none_or(|contact| contact.email != new.email);
+        if lacks && still_there(targets, &trio).await? {
+            wanted.push((staged.seq, new));
         }
     }
     let (seqs, new): (Vec<i64>, Vec<NewContact>) = wanted.into_iter().unzip();
