@@ -196,12 +196,9 @@ impl Question<'_> {
     ///
     /// Never before an opt-in that both sides already knew of.
     fn left_remotely(&self, remote: &RemoteWord) -> Timestamp {
-        let was_out = matches!(
-            self.base.remote,
-            Some(
-                SubscriptionStatus::Unsubscribed | SubscriptionStatus::Archived | SubscriptionStatus::Cleaned
-            )
-        );
+        // A bounce in between is no opt-out: what follows it is first seen now.
+        let was_out =
+            matches!(self.base.remote, Some(SubscriptionStatus::Unsubscribed | SubscriptionStatus::Archived));
         if let Some(remembered) = self.base.opted_out_at.filter(|_| was_out) {
             return remembered;
         }
