@@ -35,7 +35,8 @@ pub(crate) struct Said {
 pub(crate) fn run(stage: &mut Stage, words: &str) -> Said {
     stage.before = Some(stage.snapshot());
     let holds = stage.holds();
-    let words = holds.iter().fold(words.to_owned(), |words, (id, class)| words.replace(&format!("{{{class}}}"), id));
+    let words =
+        holds.iter().fold(words.to_owned(), |words, (id, class)| words.replace(&format!("{{{class}}}"), id));
     let mut command = assert_cmd::Command::from_std(command(stage));
     let output = command.args(arguments(&words)).timeout(PATIENCE).output().unwrap();
     let (stdout, stderr) = (text(output.stdout), text(output.stderr));
@@ -44,7 +45,8 @@ pub(crate) fn run(stage: &mut Stage, words: &str) -> Said {
     // What is for people may name a member to whoever asked; it is not the log, and still holds no key.
     stage.log.extend(errors.iter().filter(|line| line.contains('@')).map(|line| (*line).to_owned()));
     let marked = |mark: char, line: &str| format!("{mark} {}", plain(stage, line)).trim_end().to_owned();
-    let lines = stdout.lines().map(|line| marked('|', line)).chain(errors.iter().map(|line| marked('!', line)));
+    let lines =
+        stdout.lines().map(|line| marked('|', line)).chain(errors.iter().map(|line| marked('!', line)));
     Said { lines: lines.collect(), exit: output.status.code().unwrap_or(-1), stdout }
 }
 
@@ -75,7 +77,9 @@ pub(crate) fn grant(stage: &mut Stage, rights: Rights) {
     }
     set(stage.directory.path().to_owned(), of_folder);
     if rights == Rights::Read && is_root() && !can_be_nobody() {
-        eprintln!("skipped: root may write whatever the permissions say, and cannot become somebody else here");
+        eprintln!(
+            "skipped: root may write whatever the permissions say, and cannot become somebody else here"
+        );
     }
 }
 

@@ -65,7 +65,8 @@ pub(crate) struct Snapshot {
 impl Stage {
     /// An empty register, an audience with nobody in it, and a configuration that maps one to the other.
     pub(crate) fn build() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let clock = Clock::set_at(START.parse().unwrap());
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("registrations.db");

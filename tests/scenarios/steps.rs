@@ -48,7 +48,12 @@ pub(crate) fn play(name: &str) {
     if update && renewed != text {
         std::fs::write(&path, renewed).unwrap();
     }
-    assert!(differences.is_empty(), "{}\n{}\n(UPDATE_SCENARIOS=1 writes what was found)", path.display(), differences.concat());
+    assert!(
+        differences.is_empty(),
+        "{}\n{}\n(UPDATE_SCENARIOS=1 writes what was found)",
+        path.display(),
+        differences.concat()
+    );
     closing::check(&mut stage, name);
 }
 
@@ -121,10 +126,12 @@ fn given(stage: &mut Stage, words: &str, block: &[String]) -> bool {
         "both sides agree on" => agree(stage, &Table::parse(block)),
         "the configuration also says" => stage.configure(&format!("\n{}\n", block.join("\n"))),
         "the configuration is as before" => stage.configure(""),
-        _ => match words.strip_prefix("both sides agree on ").and_then(|rest| rest.strip_suffix(" members")) {
-            Some(count) => agree(stage, &crowd(count.parse().unwrap())),
-            None => return false,
-        },
+        _ => {
+            match words.strip_prefix("both sides agree on ").and_then(|rest| rest.strip_suffix(" members")) {
+                Some(count) => agree(stage, &crowd(count.parse().unwrap())),
+                None => return false,
+            }
+        }
     }
     true
 }
@@ -160,7 +167,9 @@ fn happen(stage: &mut Stage, words: &str) -> bool {
         "Mailchimp is out of reach" => stage.cut_off(),
         "Mailchimp is within reach again" => stage.serve(),
         "Mailchimp revokes the key" => stage.audience.person().staff_revoke_key(),
-        "Mailchimp is busy for a moment" => stage.audience.sandbox.faults().add(Fault::new(FaultKind::TooManyRequests)),
+        "Mailchimp is busy for a moment" => {
+            stage.audience.sandbox.faults().add(Fault::new(FaultKind::TooManyRequests))
+        }
         "another rosterd holds the state" => stage.hold_state(),
         "the other rosterd has ended" => stage.release_state(),
         "whoever runs rosterd may only read" => grant(stage, Rights::Read),
@@ -183,7 +192,9 @@ fn show(stage: &Stage, words: &str, block: &[String]) -> Option<Vec<String>> {
         "the audience shows" => stage.audience.show(&header()),
         "the sides count" => {
             let statuses = ["subscribed", "unsubscribed", "pending", "cleaned", "archived"];
-            let row = |status: &str| vec![status.to_owned(), stage.register.count(status), stage.audience.count(status)];
+            let row = |status: &str| {
+                vec![status.to_owned(), stage.register.count(status), stage.audience.count(status)]
+            };
             let rows = statuses.map(row).into_iter().filter(|row| row[1..] != ["0", "0"]).collect();
             Table { header: ["status", "register", "audience"].map(str::to_owned).into(), rows }
         }
