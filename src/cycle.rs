@@ -23,7 +23,7 @@ use crate::state::{CycleKind, State, StateError};
 
 pub use guarding::{ADOPTION, Adoption, guard};
 pub use policy::{Seed, assemble};
-pub use prepare::{forget_schema_age, must_read_all, read_schema};
+pub use prepare::{adoption_phase, forget_schema_age, must_read_all, read_schema};
 pub use report::{Report, SidesRead};
 pub use staging::{Conflicts, reconcile_all};
 

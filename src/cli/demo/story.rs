@@ -134,7 +134,7 @@ async fn agree(stage: &Stage) -> Result<(), Fault> {
         let contact = contacts.iter().find(|contact| contact.email == row.email);
         let agrees = match contact {
             Some(contact) => story_of(contact.status) == row.status,
-            None => row.status == SubscriptionStatus::Unsubscribed,
+            None => matches!(row.status, SubscriptionStatus::Unsubscribed | SubscriptionStatus::Pending),
         };
         if !agrees {
             differing.push(row.email.to_string());

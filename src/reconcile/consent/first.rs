@@ -3,8 +3,11 @@
 use crate::model::SubscriptionStatus::{Archived, Cleaned, Pending, Subscribed, Transactional, Unsubscribed};
 use crate::reconcile::consent::{DecidedStatus, Decision, LocalWord, Question, RemoteWord, Verdict};
 use crate::reconcile::plan::Class;
-use crate::reconcile::policy::{NewLocal, NewRemote};
+use crate::reconcile::policy::{AdoptionPhase, NewLocal, NewRemote};
 use crate::reconcile::trio::Standing;
+
+/// Said of whoever was waiting for a confirmation when the sides first met.
+const UNASKED: &str = "pending since before Rosterd came, and not asked by it; a new sign-up asks";
 
 impl Question<'_> {
     pub(super) fn new_on_local(&self, local: &LocalWord) -> Decision {
@@ -24,10 +27,15 @@ impl Question<'_> {
 
     /// Somebody who never left and whom Mailchimp does not know, or not as a subscriber: policy `new_local`.
     pub(super) fn welcome(&self, local: &LocalWord) -> Decision {
-        let status = match (self.policy.new_local, local.status) {
-            (NewLocal::Ignore, _) => return self.stay("policy new_local = ignore"),
-            (NewLocal::Subscribe, Subscribed) => Subscribed,
-            (NewLocal::Subscribe | NewLocal::Confirm, _) => Pending,
+        let status = match (self.policy.new_local, local.status, self.policy.adoption) {
+            (NewLocal::Ignore, _, _) => return self.stay("policy new_local = ignore"),
+            (NewLocal::Subscribe, Subscribed, _)
+            | (NewLocal::Confirm, Subscribed, AdoptionPhase::UnderWay) => Subscribed,
+            (_, Pending, AdoptionPhase::UnderWay) => return self.unasked(local),
+            (NewLocal::Subscribe | NewLocal::Confirm, _, _) if self.was_left_unasked(local) => {
+                return self.stay(UNASKED).noted(UNASKED);
+            }
+            (NewLocal::Subscribe | NewLocal::Confirm, _, _) => Pending,
         };
         let standing = Standing {
             local: Some(local.status),
@@ -41,6 +49,26 @@ impl Question<'_> {
             Some(_) => Verdict::Remote(DecidedStatus(status)),
         };
         Decision::new(verdict, standing, "new registration").counted_as(Class::Creation)
+    }
+
+    /// Pending since before Rosterd came: switching it on mails nobody.
+    fn unasked(&self, local: &LocalWord) -> Decision {
+        let standing = Standing {
+            local: Some(local.status),
+            remote: self.remote.as_ref().map(|remote| remote.status),
+            asked_at: Some(self.observed_at),
+            asked_for: local.at,
+            ..self.base.clone()
+        };
+        Decision::new(Verdict::Agreed, standing, UNASKED).noted(UNASKED)
+    }
+
+    fn was_left_unasked(&self, local: &LocalWord) -> bool {
+        local.status == Pending
+            && self.base.local == Some(Pending)
+            && self.base.remote != Some(Pending)
+            && self.base.asked_at.is_some()
+            && self.base.asked_for == local.at
     }
 
     pub(super) fn new_on_remote(&self, remote: &RemoteWord) -> Decision {
