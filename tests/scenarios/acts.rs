@@ -114,6 +114,7 @@ fn staff_on_the_website(stage: &mut Stage, words: &str) {
     let now = stage.clock.now();
     match words.split(' ').collect::<Vec<_>>().as_slice() {
         ["remove", email] => stage.register.remove(email),
+        ["remove", "the", "newest", "row", "of", email] => stage.register.remove_newest(email),
         ["empty", "the", "register"] => stage.register.empty(),
         ["unsubscribe", "the", "first", count, "members"] => {
             stage.register.unsubscribe_first(count.parse().unwrap(), now);

@@ -6,8 +6,9 @@ use crate::stage::Stage;
 
 /// The fields that our own lines may carry beside the four that every line has; a new one is added here and told to
 /// whoever searches logs.
-const FIELDS: [&str; 21] = [
+const FIELDS: [&str; 22] = [
     "applied",
+    "conflict",
     "contact.id",
     "cycle.id",
     "cycle.kind",

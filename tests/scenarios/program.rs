@@ -123,10 +123,15 @@ fn plain(stage: &Stage, line: &str) -> String {
     for (id, class) in stage.holds() {
         line = line.replace(&id, &format!("{{{class}}}"));
     }
-    if let Some((before, time)) = line.split_once(" requests in ")
-        && let Some((_, after)) = time.split_once(" s.")
+    // A plan may show a hold that no cycle has made yet.
+    if let Some((before, id)) = line.split_once("  [held ")
+        && !id.starts_with('{')
     {
-        line = format!("{before} requests in {{n}} s.{after}");
+        line = format!("{before}  [held {{id}}]");
+    }
+    if line.starts_with("Cycle ") {
+        // How much is read again, and how long it takes, depends on how fast the machine is.
+        line = numbers(&line);
     }
     if let Some(at) = line.find("https://")
         && line[at..].contains("/profile?")
@@ -135,4 +140,20 @@ fn plain(stage: &Stage, line: &str) -> String {
         line.replace_range(at..end, "{link}");
     }
     line
+}
+
+/// A line with `{n}` for each of its numbers.
+fn numbers(line: &str) -> String {
+    let mut plain = String::new();
+    for (n_char, c) in line.char_indices() {
+        let inside = n_char > 0 && line[..n_char].ends_with(|c: char| c.is_ascii_digit());
+        match c {
+            _ if c.is_ascii_digit() && inside => {}
+            '.' if inside && line[n_char + 1..].starts_with(|c: char| c.is_ascii_digit()) => {}
+            _ if c.is_ascii_digit() && line[..n_char].ends_with('.') && plain.ends_with("{n}") => {}
+            _ if c.is_ascii_digit() => plain.push_str("{n}"),
+            _ => plain.push(c),
+        }
+    }
+    plain
 }

@@ -32,7 +32,7 @@ impl Register {
             let email = record.get("email").expect("an address");
             let id = self.insert(email, PAST, "member");
             let columns = record.columns().filter(|(column, _)| {
-                !matches!(*column, "email" | "status") && !column.starts_with(char::is_uppercase)
+                !matches!(*column, "email" | "status" | "tags") && !column.starts_with(char::is_uppercase)
             });
             for (column, cell) in columns {
                 match dimensions.iter().find(|dimension| **dimension == column.trim_end_matches('s')) {
@@ -118,6 +118,11 @@ impl Register {
     pub(crate) fn remove(&self, email: &str) {
         let n_rows = self.0.execute("DELETE FROM registrations WHERE email = ?1", [email]).unwrap();
         assert!(n_rows > 0, "nobody in the register has the address {email}");
+    }
+
+    /// Removes the newest row of an address.
+    pub(crate) fn remove_newest(&self, email: &str) {
+        self.0.execute("DELETE FROM registrations WHERE id = ?1", [self.newest(email)]).unwrap();
     }
 
     /// Removes every row.
