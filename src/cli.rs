@@ -1,8 +1,11 @@
 //! The command line: every command and flag with its help text, and nothing else.
 
+mod check;
+mod demo;
 mod exit;
 mod groups;
 mod held;
+mod init;
 mod looking;
 mod member;
 mod moments;
@@ -10,7 +13,9 @@ mod output;
 mod pause;
 mod plan;
 mod progress;
+mod provision;
 mod run;
+mod sandbox;
 mod status;
 mod sync;
 mod wiring;
@@ -30,8 +35,8 @@ pub use exit::{Ending, Fault};
 #[derive(Debug, Parser)]
 #[command(name = "rosterd", version, propagate_version = true, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// The configuration file [default: /etc/rosterd/rosterd.toml, else ./rosterd.toml]
-    #[arg(long, global = true, value_name = "PATH", env = "ROSTERD_CONFIG")]
+    /// The configuration file [default: $ROSTERD_CONFIG, else /etc/rosterd/rosterd.toml, else ./rosterd.toml]
+    #[arg(long, global = true, value_name = "PATH")]
     pub config: Option<PathBuf>,
     /// How log lines are written [default: pretty on a terminal, else json]
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
@@ -241,6 +246,7 @@ pub async fn run(cli: &Cli) -> Result<Ending, Fault> {
         Command::Run => run::run(cli).await,
         Command::Plan(args) => plan::run(cli, args).await,
         Command::Sync(args) => sync::run(cli, args).await,
+        Command::Demo(args) => demo::run(args).await,
         Command::Status(output) => status::run(cli, *output).await,
         Command::Member(command) => member::run(cli, command).await,
         Command::Pause(output) => pause::pause(cli, *output).await,
@@ -249,7 +255,10 @@ pub async fn run(cli: &Cli) -> Result<Ending, Fault> {
         Command::Approve(args) => held::approve(cli, args).await,
         Command::Reject(args) => held::reject(cli, args).await,
         Command::Groups(args) => groups::run(cli, args).await,
-        _ => Err(Fault::usage(anyhow::anyhow!("not yet"))),
+        Command::Check(output) => check::run(cli, *output).await,
+        Command::Provision(args) => provision::run(cli, args).await,
+        Command::Init(args) => init::run(args).await,
+        Command::Sandbox(args) => sandbox::run(args).await,
     }
 }
 

@@ -26,7 +26,9 @@ use crate::registrations::mapping::{MappedValues, RegisterMapping};
 
 pub use crate::registrations::place::RegisterPlace;
 pub use crate::registrations::report::{MappingProblem, RegisterReport, Severity};
-pub use crate::registrations::sqlite::{SqliteRegister, create_register, open_sqlite, open_sqlite_read_only};
+pub use crate::registrations::sqlite::{
+    SqliteRegister, create_register, open_sqlite, open_sqlite_read_only, run_script,
+};
 
 /// Opens a register for reading and writing; everything that the mapping names must be there.
 pub async fn open(

@@ -11,7 +11,7 @@ use crate::apply::local::read_again;
 use crate::apply::remote::{new_contact, settle_created};
 use crate::apply::{Applied, ApplyError, Targets, refusals};
 use crate::mailchimp::{AudienceError, Created, NewContact};
-use crate::model::{Registration, RegistrationId};
+use crate::model::{Contact, Registration, RegistrationId, SubscriptionStatus};
 use crate::reconcile::trio::Trio;
 use crate::state::{CycleId, StagedOperation};
 
@@ -27,10 +27,9 @@ pub(super) async fn carry_out(
     let mut wanted: Vec<(i64, NewContact)> = Vec::new();
     for staged in &batch {
         let trio = targets.state.trio(staged.member, targets.clock.now()).await?;
-        if let Some(trio) = trio.filter(|trio| trio.remote.is_none())
-            && still_there(targets, &trio).await?
-        {
-            wanted.extend(new_contact(&staged.planned.operation).map(|new| (staged.seq, new)));
+        let (Some(trio), Some(new)) = (trio, new_contact(&staged.planned.operation)) else { continue };
+        if is_free(&trio, &new) && still_there(targets, &trio).await? {
+            wanted.push((staged.seq, new));
         }
     }
     let (seqs, new): (Vec<i64>, Vec<NewContact>) = wanted.into_iter().unzip();
@@ -72,6 +71,13 @@ async fn fail_all(
     }
     work.close(targets, applied).await?;
     if lost { Ok(()) } else { Err(ApplyError::Remote(error)) }
+}
+
+/// Whether the member has no contact that this one would double: a bounced one stays behind at its old address.
+fn is_free(trio: &Trio, new: &NewContact) -> bool {
+    let left_behind =
+        |contact: &Contact| contact.status == SubscriptionStatus::Cleaned && contact.email != new.email;
+    trio.remote.as_ref().is_none_or(left_behind)
 }
 
 /// Whether the register still says of the member what it said: it costs little to ask again.

@@ -8,6 +8,9 @@ use crate::reconcile::plan::{Operation, Planned};
 use crate::reconcile::trio::Trio;
 use crate::state::{Closing, ContactNow, CycleId, EntryId, Outcome, Park, StagedOperation};
 
+/// The class of refusals that say that the audience's own schema is another than remembered.
+pub(super) const SCHEMA: &str = "schema";
+
 /// What came of one operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Deed {
@@ -130,7 +133,10 @@ impl Work {
             match deed {
                 Deed::Done => applied.done += 1,
                 Deed::Skipped(_) | Deed::Stale(_) => applied.skipped += 1,
-                Deed::Refused(_) => applied.parked += 1,
+                Deed::Refused(park) => {
+                    applied.parked += 1;
+                    applied.schema_is_stale |= park.class == SCHEMA;
+                }
                 Deed::Doubtful(_) | Deed::Lost(_) | Deed::Failed(_) => applied.failed += 1,
             }
         }

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use crate::apply::close::{Deed, Work};
+use crate::apply::close::{Deed, SCHEMA, Work};
 use crate::apply::{ApplyError, Targets};
 use crate::mailchimp::{AudienceError, Refusal, RefusalClass};
 use crate::registrations::RegisterError;
@@ -37,7 +37,7 @@ fn of_audience(targets: &Targets, attempts: u32, refusal: Refusal) -> Deed {
         RefusalClass::Compliance => ("compliance", None),
         RefusalClass::Forgotten => ("forgotten", None),
         RefusalClass::Later => ("later", retry_at(LATER)),
-        RefusalClass::Schema => ("schema", retry_at(SignedDuration::ZERO)),
+        RefusalClass::Schema => (SCHEMA, retry_at(SignedDuration::ZERO)),
         RefusalClass::Unknown => ("unknown", retry_at(distance(attempts))),
         RefusalClass::Missing | RefusalClass::Exists => return Deed::Doubtful(refusal.said),
     };

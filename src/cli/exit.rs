@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// How a command ended that did what it could.
+/// How a command ended that could say all it had to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Done.
@@ -11,6 +11,10 @@ pub enum Ending {
     Held,
     /// Done, but members were refused.
     Refused,
+    /// A side was out of reach, as the output says.
+    Unreached,
+    /// The configuration is wrong, as the output says.
+    Wrong,
 }
 
 impl From<Ending> for ExitCode {
@@ -19,6 +23,8 @@ impl From<Ending> for ExitCode {
             Ending::Done => 0,
             Ending::Held => 3,
             Ending::Refused => 4,
+            Ending::Unreached => 1,
+            Ending::Wrong => 2,
         })
     }
 }

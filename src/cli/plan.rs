@@ -13,7 +13,7 @@ use crate::cli::progress::{Bar, show};
 use crate::cli::wiring::Settings;
 use crate::cli::{Cli, PlanArgs};
 use crate::clock::Clock;
-use crate::cycle::{Adoption, Conflicts, assemble, guard, read_schema, reconcile_all};
+use crate::cycle::{Adoption, Conflicts, assemble, guard, must_read_all, read_schema, reconcile_all};
 use crate::mailchimp::ReadAudience;
 use crate::model::EmailAddress;
 use crate::observe::{ObserveError, Progress, Scope, Sources, observe};
@@ -33,8 +33,7 @@ pub(super) async fn run(cli: &Cli, args: &PlanArgs) -> Result<Ending, Fault> {
         .add_pending(args.emails.clone(), "asked for by plan".to_owned(), sources.clock.now())
         .await
         .map_err(Fault::failed)?;
-    let full = args.full || state.full_observed_at().await.map_err(Fault::failed)?.is_none();
-    let scope = if full { Scope::Full } else { Scope::Incremental };
+    let scope = if args.full { Scope::Full } else { Scope::Incremental };
     let bar = Bar::new();
     let conflicts =
         show(&bar, &sources.progress, make(&settings, &sources, scope)).await.map_err(Fault::failed)?;
@@ -66,7 +65,10 @@ async fn sources(settings: &Settings, state: State) -> Result<Sources, Fault> {
 /// Observes, reconciles and guards, all on the copy.
 async fn make(settings: &Settings, sources: &Sources, scope: Scope) -> Result<Conflicts, ObserveError> {
     let schema = read_schema(sources.remote.as_ref(), &sources.state, &sources.clock).await?;
-    let policy = assemble(&settings.seed(), &schema, sources.local.features());
+    let policy =
+        assemble(&settings.seed(), &schema, sources.local.features(), |key| sources.local.holds(key));
+    let full = must_read_all(&sources.state, &settings.seed(), &schema).await?;
+    let scope = if full { Scope::Full } else { scope };
     observe(sources, &schema, scope).await?;
     let (_, conflicts) = reconcile_all(&sources.state, &policy, &sources.clock).await?;
     guard(&sources.state, &settings.config.guard.limits(), Adoption::Ask, sources.clock.now()).await?;

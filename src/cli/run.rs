@@ -3,7 +3,7 @@
 use crate::cli::Cli;
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::wiring::Settings;
-use crate::cycle::Cycle;
+use crate::cycle::{Cycle, forget_schema_age};
 use crate::daemon::{self, Ended};
 use crate::worker::{Bell, Rhythm};
 
@@ -12,6 +12,7 @@ pub(super) async fn run(cli: &Cli) -> Result<Ending, Fault> {
     let mut settings = Settings::load(cli)?;
     let state = settings.state().await?;
     let mut cycle = settings.cycle(state.clone()).await?;
+    forget_schema_age(&state, &cycle.clock).await.map_err(Fault::failed)?;
     let bell = Bell::default();
     loop {
         match daemon::run(&cycle, rhythm(&settings), &bell).await.map_err(Fault::failed)? {

@@ -35,6 +35,12 @@ pub(super) async fn run(cli: &Cli, args: &SyncArgs) -> Result<Ending, Fault> {
     } else {
         print_report(&report)?;
     }
+    if report.failed > 0 {
+        return Err(Fault::failed(anyhow::anyhow!(
+            "{} operations failed; the next cycle tries them again",
+            report.failed
+        )));
+    }
     Ok(ending(&report))
 }
 

@@ -1,7 +1,7 @@
 //! From the configuration to the parts of a cycle: opened once, by whatever command needs them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -36,8 +36,12 @@ pub(super) struct Settings {
 impl Settings {
     /// Reads the configuration that the command line names; all mistakes at once.
     pub(super) fn load(cli: &Cli) -> Result<Self, Fault> {
-        let path = locate(cli.config.as_deref(), &ProcessEnvironment);
-        let (config, mapping) = Config::load_with(&path, &ProcessEnvironment).map_err(Fault::usage)?;
+        Self::load_file(&locate(cli.config.as_deref(), &ProcessEnvironment))
+    }
+
+    /// Reads the configuration at `path`; all mistakes at once.
+    pub(super) fn load_file(path: &Path) -> Result<Self, Fault> {
+        let (config, mapping) = Config::load_with(path, &ProcessEnvironment).map_err(Fault::usage)?;
         Ok(Self { config, mapping })
     }
 
@@ -86,7 +90,8 @@ impl Settings {
     pub(super) fn seed(&self) -> Seed {
         let directions: BTreeMap<_, _> =
             self.config.merge_fields.iter().map(|field| (field.tag.clone(), field.direction)).collect();
-        Seed { policy: self.config.policy_seed(), directions }
+        let read_as = format!("{:?} {:?}", self.mapping, self.mapped_values());
+        Seed { policy: self.config.policy_seed(), directions, read_as }
     }
 
     /// The mapped merge fields, in the order of the file.
@@ -96,7 +101,7 @@ impl Settings {
 
     /// The whole policy, as a cycle would have it with this audience and this register.
     pub(super) fn policy(&self, schema: &AudienceSchema, register: RegisterFeatures) -> Policy {
-        assemble(&self.seed(), schema, register)
+        assemble(&self.seed(), schema, register, |_| true)
     }
 
     /// What the register can hold by the mapping alone, for where it is not opened.

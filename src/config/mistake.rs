@@ -17,13 +17,13 @@ pub(crate) enum Mistake {
     Unknown { nearest: Option<String> },
     #[error("there is no key `{found}`{}", guess(nearest.as_deref()))]
     UnknownIn { found: String, nearest: Option<String> },
-    #[error("\"{0}\" is no duration; write 90s, 5m, 24h, 7d or 1h30m")]
+    #[error("\"{}\" is no duration; write 90s, 5m, 24h, 7d or 1h30m", .0)]
     Duration(String),
     #[error("must be at least {}", spell(*least))]
     TooShort { least: Duration },
     #[error("must not be shorter than `{than}`")]
     ShorterThan { than: &'static str },
-    #[error("\"{0}\" is no percentage; write \"5%\" or \"0.5%\", from 0% to 100% with at most two decimals")]
+    #[error("\"{}\" is no percentage; write \"5%\" or \"0.5%\", from 0% to 100% with at most two decimals", .0)]
     Share(String),
     #[error("must be a whole number from {least} to {most}, not {found}")]
     OutOfRange { least: u64, most: u64, found: String },
@@ -31,9 +31,9 @@ pub(crate) enum Mistake {
     Word { found: String, words: Vec<&'static str> },
     #[error("give exactly one of {}", .0.join(", "))]
     ExactlyOne(Vec<String>),
-    #[error("secrets never stand in the file; give {0}_file or {0}_env instead")]
-    SecretInFile(String),
-    #[error("the environment variable {0} is not set; set it, or give the secret in a file")]
+    #[error("secrets never stand in the file; give {name}_file or {name}_env instead")]
+    SecretInFile { name: String },
+    #[error("the environment variable {} is not set; set it, or give the secret in a file", .0)]
     VariableUnset(String),
     #[error("{path} cannot be read: {said}")]
     Unreadable { path: String, said: String },
@@ -49,13 +49,13 @@ pub(crate) enum Mistake {
         "the API key does not end in its data centre (-us6 or the like); copy it whole, or set `base_url`"
     )]
     NoDataCentre,
-    #[error("\"{0}\" is no web address; write https://host/path")]
+    #[error("\"{}\" is no web address; write https://host/path", .0)]
     Url(String),
     #[error("must begin with https://: an API key or a member's address would travel in the clear")]
     NotHttps,
     #[error("must not hold a password or a query")]
     UrlExtras,
-    #[error("\"{0}\" is no address to listen on; write 127.0.0.1:8420 or [::1]:8420")]
+    #[error("\"{}\" is no address to listen on; write 127.0.0.1:8420 or [::1]:8420", .0)]
     Listen(String),
     #[error("an audience's id is a few letters and digits (Audience, Settings, Audience name and defaults)")]
     Audience,
@@ -65,11 +65,11 @@ pub(crate) enum Mistake {
     RegisterPassword,
     #[error(transparent)]
     MergeTag(#[from] InvalidMergeTag),
-    #[error("`{0}` is mapped twice")]
+    #[error("`{}` is mapped twice", .0)]
     Twice(String),
     #[error("the address travels by itself and is no merge field")]
     AddressField,
-    #[error("`{0}` is kept by the consent rule and is no merge field")]
+    #[error("`{}` is kept by the consent rule and is no merge field", .0)]
     ConsentField(String),
     #[error("a dimension's name must not hold a colon, which parts it from the interest in rules")]
     DimensionColon,
@@ -79,21 +79,21 @@ pub(crate) enum Mistake {
         "the tag `{tag}` begins like those of dimension `{dimension}` and would be read as an interest; set another"
     )]
     TagInDimension { tag: String, dimension: String },
-    #[error("the tag `{0}` is that of another working group; set another")]
+    #[error("the tag `{}` is that of another working group; set another", .0)]
     TagTwice(String),
-    #[error("`{0}` is no interest; write dimension:name, as in \"topic:Decentralization\"")]
+    #[error("`{}` is no interest; write dimension:name, as in \"topic:Decentralization\"", .0)]
     Interest(String),
     #[error("dimension `{dimension}` of \"{rule}\" is not mapped; add it as [[interest]]")]
     Unmapped { dimension: String, rule: String },
-    #[error("merge tag {0} is not mapped; add it as [[merge_field]]")]
+    #[error("merge tag {} is not mapped; add it as [[merge_field]]", .0)]
     UnmappedTag(String),
-    #[error("`{0}` is wanted and ruled out at once: nobody can be in this group")]
+    #[error("`{}` is wanted and ruled out at once: nobody can be in this group", .0)]
     Contradiction(String),
     #[error("a group needs at least one of any, all, membership, fields: else everybody would be in it")]
     NoRule,
     #[error("only `false` is possible: addresses never go to the log, a member is named by their hash there")]
     LogAddresses,
-    #[error("{0}")]
+    #[error("{}", .0)]
     Said(String),
 }
 

@@ -13,7 +13,7 @@ const LEAST_SECRET: usize = 16;
 
 /// Reads the secret that `NAME_file` or `NAME_env` points at; `None` where neither is given, or what is wrong is noted.
 pub(crate) fn optional(section: &mut Section<'_>, name: &str) -> Option<SecretString> {
-    section.refuse(name, &Mistake::SecretInFile(name.to_owned()));
+    section.refuse(name, &Mistake::SecretInFile { name: name.to_owned() });
     pointed_at(section, name)
 }
 

@@ -48,6 +48,17 @@ pub async fn guard(
     state.count_planned_held().await
 }
 
+/// A yes given beforehand also answers what was asked for in an earlier cycle; to be called before the plan is staged.
+pub(super) async fn answer(state: &State, adoption: Adoption, now: Timestamp) -> Result<(), StateError> {
+    if adoption == Adoption::Ask || state.adopted_at().await?.is_some() {
+        return Ok(());
+    }
+    for hold in state.holds().await?.into_iter().filter(|hold| hold.class == ADOPTION) {
+        state.approve(hold.id, now).await?;
+    }
+    Ok(())
+}
+
 /// The first adoption is held whole, and apart from it whom it would unsubscribe in Mailchimp.
 async fn adopt(state: &State, adoption: Adoption, now: Timestamp) -> Result<(), StateError> {
     let opt_outs = "the first adoption would unsubscribe these people in Mailchimp".to_owned();
@@ -55,6 +66,8 @@ async fn adopt(state: &State, adoption: Adoption, now: Timestamp) -> Result<(), 
     let approved =
         state.holds().await?.iter().any(|hold| hold.class == ADOPTION && hold.decision == Decision::Approved);
     if adoption == Adoption::Yes || approved || state.count_planned().await? == 0 {
+        // What came while the first hold waited is judged by the limits of every other day.
+        state.end_holds(ADOPTION, now).await?;
         return state.set_adopted_at(now).await;
     }
     let reason = "this is the first time that the register and the audience meet".to_owned();

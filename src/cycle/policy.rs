@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::mailchimp::schema::AudienceSchema;
-use crate::model::MergeTag;
+use crate::mailchimp::schema::{AudienceSchema, DimensionSchema};
+use crate::model::{Dimension, Interest, Key, MergeTag};
 use crate::reconcile::policy::{DimensionRule, Direction, FieldRule, Policy, RegisterFeatures};
 
 /// What the configuration alone decides.
@@ -13,17 +13,27 @@ pub struct Seed {
     pub policy: Policy,
     /// The mapped merge fields, each with the way it travels.
     pub directions: BTreeMap<MergeTag, Direction>,
+    /// How the register is read, as a text that changes with the mapping.
+    pub read_as: String,
 }
 
-/// The whole policy: what the audience lacks is switched off, and nobody's value changes because of it.
-pub fn assemble(seed: &Seed, schema: &AudienceSchema, register: RegisterFeatures) -> Policy {
+/// The whole policy: what the audience or the register lacks is switched off, and nobody's value changes because of it.
+///
+/// `holds` says for which values the register has a place.
+pub fn assemble(
+    seed: &Seed,
+    schema: &AudienceSchema,
+    register: RegisterFeatures,
+    holds: impl Fn(&Key) -> bool,
+) -> Policy {
     let rule = |(tag, direction): (&MergeTag, &Direction)| {
         let field = schema.fields.get(tag)?;
         Some((tag.clone(), FieldRule { kind: field.kind, direction: *direction }))
     };
-    let dimension = |(dimension, there): (&_, &crate::mailchimp::schema::DimensionSchema)| {
-        let known = there.interests.values().cloned().collect();
-        (crate::model::Dimension::clone(dimension), DimensionRule { kind: there.kind.clone(), known })
+    let dimension = |(dimension, there): (&Dimension, &DimensionSchema)| {
+        let held = |name: &&String| holds(&Key::Interest(Interest::new(dimension.as_str(), name)));
+        let known = there.interests.values().filter(held).cloned().collect();
+        (dimension.clone(), DimensionRule { kind: there.kind.clone(), known })
     };
     Policy {
         fields: seed.directions.iter().filter_map(rule).collect(),

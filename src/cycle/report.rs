@@ -63,7 +63,7 @@ impl Report {
     pub(super) fn add(&mut self, applied: Option<&Applied>) {
         let Some(applied) = applied else { return };
         self.applied += applied.done;
-        self.failed += applied.failed + applied.skipped;
+        self.failed += applied.failed;
     }
 
     pub(super) async fn counts(&mut self, state: &State) -> Result<(), StateError> {

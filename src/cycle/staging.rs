@@ -2,9 +2,7 @@
 
 use crate::apply::Targets;
 use crate::clock::Clock;
-use crate::cycle::policy::assemble;
 use crate::cycle::{Cycle, CycleError};
-use crate::mailchimp::ReadAudience;
 use crate::mailchimp::schema::AudienceSchema;
 use crate::model::EmailAddress;
 use crate::observe::ObserveError;
@@ -16,12 +14,6 @@ use crate::state::{Pause, PolicyNumber, State, StateError};
 
 /// How many members are decided about at a time.
 const PAGE: usize = 500;
-
-/// The audience's own schema is read afresh after this long.
-const SCHEMA_AGE: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
-
-/// The cursor that tells when it was last read.
-const SCHEMA_READ: &str = "schema";
 
 /// What no rule decided, by whose address.
 pub type Conflicts = Vec<(EmailAddress, Conflict)>;
@@ -58,35 +50,7 @@ fn fingerprint(policy: &Policy) -> String {
     format!("{policy:?}")
 }
 
-/// The audience's own schema: as remembered, or afresh at the start, hourly and when it turned out stale.
-pub async fn read_schema(
-    remote: &dyn ReadAudience,
-    state: &State,
-    clock: &Clock,
-) -> Result<AudienceSchema, ObserveError> {
-    let now = clock.now();
-    let read_at = state.cursor(SCHEMA_READ).await?.and_then(|at| at.parse::<jiff::Timestamp>().ok());
-    let known: Option<AudienceSchema> = state.schema().await?;
-    let fresh = read_at.is_some_and(|at| at <= now && now.duration_since(at) < SCHEMA_AGE);
-    if let Some(known) = known.as_ref().filter(|_| fresh) {
-        return Ok(known.clone());
-    }
-    let schema = remote.schema(known.as_ref()).await?;
-    for warning in &schema.warnings {
-        tracing::warn!(warning, "the audience is not as the mapping names it");
-    }
-    state.set_schema(schema.clone()).await?;
-    state.set_cursor(SCHEMA_READ, now.to_string(), now).await?;
-    Ok(schema)
-}
-
 impl Cycle {
-    pub(super) async fn schema_and_policy(&self) -> Result<(AudienceSchema, Policy), CycleError> {
-        let schema = read_schema(self.remote.as_ref(), &self.state, &self.clock).await?;
-        let policy = assemble(&self.seed, &schema, self.local.features());
-        Ok((schema, policy))
-    }
-
     pub(super) fn targets(
         &self,
         schema: AudienceSchema,

@@ -2,7 +2,7 @@
 //!
 //! Two traits, as with members: whoever holds only [`InspectAudience`] cannot create anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use async_trait::async_trait;
@@ -17,6 +17,9 @@ use crate::model::{FieldKind, MergeTag};
 pub trait InspectAudience: ReadAudience {
     /// Whether Mailchimp is there and the key is good (`GET /ping`).
     async fn ping(&self) -> Result<(), AudienceError>;
+
+    /// Everything that the audience offers, mapped or not: merge fields, and categories with their interests.
+    async fn offer(&self) -> Result<Offer, AudienceError>;
 
     /// The webhooks of the audience, whoever created them.
     async fn webhooks(&self) -> Result<Vec<Webhook>, AudienceError>;
@@ -39,6 +42,26 @@ pub trait ProvisionAudience: InspectAudience {
     ///
     /// A URL that has a webhook already is refused with [`Exists`](crate::mailchimp::RefusalClass::Exists).
     async fn create_webhook(&self, url: &str) -> Result<NewWebhook, AudienceError>;
+}
+
+/// What an audience offers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// The merge fields by tag, each with the word for what it holds.
+    pub merge_fields: BTreeMap<String, String>,
+    /// The interest categories.
+    pub categories: Vec<OfferedCategory>,
+}
+
+/// An interest category of the audience.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedCategory {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// The names of its interests.
+    pub interests: BTreeSet<String>,
 }
 
 /// How an interest category shows on forms.

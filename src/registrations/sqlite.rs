@@ -29,7 +29,7 @@ use crate::registrations::{
     RowChanges, WriteOutcome, WriteRegistrations,
 };
 
-pub use crate::registrations::sqlite::create::create_register;
+pub use crate::registrations::sqlite::create::{create_register, run_script};
 pub(super) use crate::registrations::sqlite::examine::examine_sqlite;
 
 /// A register in a SQLite file.

@@ -77,19 +77,31 @@ pub(super) fn read_time(cell: &Cell<'_>, zone: Option<&TimeZone>) -> Result<Opti
         Cell::Null => return Ok(None),
         Cell::Integer(number) => from_number(*number),
         Cell::Real(number) => from_real(*number),
-        Cell::Text(text) => match text.trim().parse::<i64>() {
-            Ok(number) => from_number(number),
-            Err(_) => {
-                let (civil, _, offset) = split(text.trim()).ok_or(BadTime::Unreadable)?;
-                match (offset, zone) {
-                    (Some(offset), _) => offset.to_timestamp(civil).ok(),
-                    (None, Some(zone)) => zone.to_timestamp(civil).ok(),
-                    (None, None) => return Err(BadTime::NoZone),
-                }
+        // The spelling of our own schema, and by far the most frequent, is read in one go.
+        Cell::Text(text) if text.ends_with('Z') && text.as_bytes().get(10) == Some(&b'T') => {
+            match text.parse() {
+                Ok(time) => Some(time),
+                Err(_) => return read_text(text, zone).map(Some),
             }
-        },
+        }
+        Cell::Text(text) => return read_text(text, zone).map(Some),
     };
     time.map(Some).ok_or(BadTime::Unreadable)
+}
+
+/// Reads a text that is not empty.
+fn read_text(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, BadTime> {
+    let text = text.trim();
+    if let Ok(number) = text.parse() {
+        return from_number(number).ok_or(BadTime::Unreadable);
+    }
+    let (civil, _, offset) = split(text).ok_or(BadTime::Unreadable)?;
+    let time = match (offset, zone) {
+        (Some(offset), _) => offset.to_timestamp(civil).ok(),
+        (None, Some(zone)) => zone.to_timestamp(civil).ok(),
+        (None, None) => return Err(BadTime::NoZone),
+    };
+    time.ok_or(BadTime::Unreadable)
 }
 
 /// How the value is written; `None` where it says nothing or is no time.

@@ -23,7 +23,7 @@ pub struct LoggedRequest {
     pub query: Vec<(String, String)>,
     /// The body, where it was JSON.
     pub body: Option<Value>,
-    /// The status answered; 0 where no whole answer went out.
+    /// The status answered, or meant to be where the answer was lost; 0 where a fault struck before the effect.
     pub status: u16,
     /// When it came.
     pub time: Timestamp,

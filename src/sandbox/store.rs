@@ -95,6 +95,12 @@ impl Store {
         self.views.rows(shown, order, &self.slots)
     }
 
+    /// Drops every view, so that the next reading builds it anew.
+    #[cfg(test)]
+    pub(crate) fn forget_views(&mut self) {
+        self.views = Views::default();
+    }
+
     /// Every member with its slot, in the order of creation.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Member)> {
         (0..).zip(&self.slots).filter_map(|(slot, member)| Some((slot, member.as_ref()?)))

@@ -146,3 +146,47 @@ fn is_shown(shown: Shown, member: &Member) -> bool {
         None => member.status != Status::Archived,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::sandbox::ids::Sequence;
+    use crate::sandbox::testing::Api;
+
+    #[test]
+    fn a_view_that_followed_every_change_is_the_same_as_one_built_afresh() {
+        let api = Api::new();
+        api.sandbox.populate(300);
+        let mut chances = Sequence::new(3);
+        for changes in [1, 5, FEW, FEW + 1, 100, 300, 2, 150] {
+            for _ in 0..changes {
+                let email = &api.sandbox.addresses()[chances.below(api.sandbox.addresses().len())];
+                api.clock.advance(Duration::from_secs(chances.number() % 2));
+                let person = api.sandbox.person();
+                match chances.below(4) {
+                    0 => drop(api.patch(email, json!({"vip": chances.below(2) == 0}))),
+                    1 => drop(person.staff_archive(email)),
+                    2 => drop(person.staff_unarchive(email)),
+                    _ if chances.below(10) == 0 => person.staff_delete_permanently(email).unwrap(),
+                    _ => api.sandbox.populate(1),
+                }
+            }
+            api.sandbox.world(|world| {
+                let mut fresh = world.audience.store.clone();
+                fresh.forget_views();
+                for shown in [None, Some(Status::Subscribed), Some(Status::Archived)] {
+                    for order in
+                        [Order::Created, Order::TimestampOpt, Order::TimestampSignup, Order::LastChanged]
+                    {
+                        let followed = world.audience.store.rows(shown, order).to_vec();
+                        assert_eq!(followed, fresh.rows(shown, order), "{shown:?} {order:?} after {changes}");
+                    }
+                }
+            });
+        }
+    }
+}

@@ -1,19 +1,54 @@
 //! The base of a member, and the tombstone of one who is gone.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use crate::model::{EmailAddress, MemberId, SubscriberHash};
+use crate::model::{EmailAddress, Key, MemberId, SubscriberHash};
 use crate::reconcile::plan::Tombstone;
 use crate::reconcile::trio::Base;
 use crate::state::State;
 use crate::state::error::{Fault, StateError};
-use crate::state::text::{json, moment, stamp};
+use crate::state::text::{from_json, json, moment, stamp};
+
+/// How many members are gone through in one transaction, so that nobody waits long.
+const FORGOTTEN_AT_ONCE: i64 = 1_000;
 
 impl State {
     /// The tombstone of this address.
     pub async fn tombstone(&self, hash: SubscriberHash) -> Result<Option<Tombstone>, StateError> {
         self.call(move |connection| lookup(connection, &hash)).await
     }
+}
+
+impl State {
+    /// Forgets what both sides showed of these values: they stand for something else by now, and are adopted anew.
+    pub async fn forget_values(&self, keys: BTreeSet<Key>) -> Result<(), StateError> {
+        let mut after = 0;
+        while !keys.is_empty() {
+            let keys = keys.clone();
+            let Some(last) = self.write(move |tx| forget_page(tx, &keys, after)).await? else { break };
+            after = last;
+        }
+        Ok(())
+    }
+}
+
+/// Forgets the values of one page of members; says where it ended.
+fn forget_page(tx: &Transaction<'_>, keys: &BTreeSet<Key>, after: i64) -> Result<Option<i64>, Fault> {
+    let page: Vec<(i64, String)> = tx
+        .prepare_cached(
+            "SELECT id, base FROM members WHERE id > ?1 AND base IS NOT NULL ORDER BY id LIMIT ?2",
+        )?
+        .query_map(params![after, FORGOTTEN_AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (member, text) in &page {
+        let mut base: Base = from_json(text)?;
+        base.values.retain(|key, _| !keys.contains(key));
+        store(tx, MemberId(*member), Some(&base))?;
+        tx.prepare_cached("UPDATE members SET settled = 0 WHERE id = ?1")?.execute([member])?;
+    }
+    Ok(page.last().map(|(member, _)| *member))
 }
 
 /// Stores the base of a member; whoever has one is not gone.

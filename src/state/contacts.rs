@@ -22,6 +22,7 @@ pub enum Seen {
 /// A contact as it stands in the file.
 pub(crate) struct ContactText {
     id: String,
+    path_id: String,
     address: String,
     archived: bool,
     payload: String,
@@ -32,6 +33,7 @@ impl ContactText {
     pub(crate) fn of(contact: &Contact) -> Result<Self, Fault> {
         Ok(Self {
             id: contact.contact_id.as_str().to_owned(),
+            path_id: contact.path_id.clone(),
             address: contact.email.key(),
             archived: contact.status == SubscriptionStatus::Archived,
             payload: json(contact)?,
@@ -106,9 +108,12 @@ fn put(tx: &Transaction<'_>, contact: &ContactText, seen: Seen, counts: &mut Put
         }
         None => {
             counts.new += 1;
-            let member = match lacking_contact(tx, &contact.address)? {
+            let member = match known_by_path(tx, contact)? {
                 Some(member) => member,
-                None => new_member(tx)?,
+                None => match lacking_contact(tx, &contact.address)? {
+                    Some(member) => member,
+                    None => new_member(tx)?,
+                },
             };
             attach(tx, member, contact)?;
             unsettle_and_unpark(tx, member)?;
@@ -121,9 +126,19 @@ fn put(tx: &Transaction<'_>, contact: &ContactText, seen: Seen, counts: &mut Put
     walk::mark_contact(tx, member)
 }
 
+/// The member whose contact was created in bulk: that answer names no `contact_id`, and the path's id stands for it
+/// until a page shows both. <https://mailchimp.com/developer/marketing/api/lists/batch-subscribe-or-unsubscribe/>
+fn known_by_path(tx: &Transaction<'_>, contact: &ContactText) -> Result<Option<MemberId>, Fault> {
+    let member = tx
+        .prepare_cached("SELECT id FROM members WHERE contact_id = ?1 AND contact_address = ?2")?
+        .query_row(params![contact.path_id, contact.address], |row| row.get(0))
+        .optional()?;
+    Ok(member.map(MemberId))
+}
+
 /// Stores the contact as the member's; whoever else holds a contact of its address is to be read by itself.
 fn attach(tx: &Transaction<'_>, member: MemberId, contact: &ContactText) -> Result<(), Fault> {
-    let ContactText { id, address, archived, payload } = contact;
+    let ContactText { id, path_id: _, address, archived, payload } = contact;
     tx.prepare_cached(
         "UPDATE members SET contact_id = ?2, contact_address = ?3, archived = ?4, contact = ?5 WHERE id = ?1",
     )?
@@ -198,7 +213,7 @@ fn fold_successor(tx: &Transaction<'_>, member: MemberId, address: Option<&str>)
         .optional()?;
     let Some((other, id, address, archived, payload)) = successor else { return Ok(()) };
     remove_in_favour(tx, MemberId(other), member)?;
-    attach(tx, member, &ContactText { id, address, archived, payload })?;
+    attach(tx, member, &ContactText { path_id: id.clone(), id, address, archived, payload })?;
     unsettle_and_unpark(tx, member)?;
     walk::mark_contact(tx, member)
 }

@@ -114,3 +114,73 @@ fn remove(target: &Path) {
         let _ = std::fs::remove_file(path);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::model::ContactId;
+    use crate::state::sample::{members, now, open};
+
+    fn names(directory: &Path) -> BTreeSet<String> {
+        let entries = std::fs::read_dir(directory).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// Copies the state in `directory` and checks that the copy knows `a`, can be written, and left no trace.
+    async fn check(directory: &Path, what: &str) {
+        let before = names(directory);
+        let copy = State::copy_for_plan(directory.join("state.db"), &Clock::set_at(now())).await.unwrap();
+        let found = copy.member_of_contact(ContactId::new("c-a")).await.unwrap();
+        assert!(found.is_some(), "{what}");
+        members(&copy, &["only in the copy".replace(' ', "-").as_str()]).await;
+        assert_eq!(names(directory), before, "{what}");
+        let place = copy.path().to_owned();
+        drop(copy);
+        assert!(!place.exists(), "{what}: the copy goes with its last user");
+    }
+
+    #[tokio::test]
+    async fn a_copy_leaves_no_trace_whatever_lies_beside_the_file() {
+        let (running, state) = open().await;
+        members(&state, &["a"]).await;
+        check(running.path(), "a daemon is running").await;
+
+        let crashed = tempfile::tempdir().unwrap();
+        for name in ["state.db", "state.db-wal"] {
+            std::fs::copy(running.path().join(name), crashed.path().join(name)).unwrap();
+        }
+        check(crashed.path(), "a crash left a log").await;
+
+        assert_eq!(state.member_of_contact(ContactId::new("c-only-in-the-copy")).await.unwrap(), None);
+        drop(state);
+        assert!(!running.path().join("state.db-wal").exists());
+        check(running.path(), "nobody is running").await;
+
+        std::fs::set_permissions(running.path(), std::fs::Permissions::from_mode(0o555)).unwrap();
+        check(running.path(), "the directory is not ours to write").await;
+        std::fs::set_permissions(running.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn where_there_is_no_state_yet_the_copy_is_empty() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let copy = State::copy_for_plan(&path, &Clock::set_at(now())).await.unwrap();
+        assert_eq!(copy.counts().await.unwrap(), crate::state::Counts::default());
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_path_may_hold_what_means_something_in_a_uri() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("50% #1?");
+        std::fs::create_dir(&directory).unwrap();
+        let state = State::open(directory.join("state.db"), &Clock::set_at(now())).await.unwrap();
+        members(&state, &["a"]).await;
+        drop(state);
+        check(&directory, "special characters").await;
+    }
+}

@@ -125,3 +125,78 @@ impl State {
         Ok(trimmed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::EmailAddress;
+    use crate::reconcile::plan::Class;
+    use crate::state::sample::{archive, email, later, members, now, open, to_do, trio};
+    use crate::state::{Closing, Outcome, ReceivedEvent};
+
+    #[tokio::test]
+    async fn the_last_cycle_of_each_kind_is_remembered() {
+        let (_directory, state) = open().await;
+        assert_eq!(state.last_cycle(CycleKind::Full).await.unwrap(), None);
+        let full = state.begin_cycle(CycleKind::Full, now()).await.unwrap();
+        state.begin_cycle(CycleKind::Incremental, later(1)).await.unwrap();
+        let under_way = state.last_cycle(CycleKind::Full).await.unwrap().unwrap();
+        assert_eq!((under_way.id, under_way.ended_at), (full, None));
+        state.end_cycle(full, Some("{}".to_owned()), Some("busy".to_owned()), later(2)).await.unwrap();
+        let ended = state.last_cycle(CycleKind::Full).await.unwrap().unwrap();
+        assert_eq!((ended.started_at, ended.ended_at), (now(), Some(later(2))));
+        assert_eq!((ended.report.as_deref(), ended.error.as_deref()), (Some("{}"), Some("busy")));
+    }
+
+    #[tokio::test]
+    async fn the_past_is_trimmed_but_not_what_is_open_or_the_last_of_its_kind() {
+        let (_directory, state) = open().await;
+        let member = members(&state, &["a"]).await[0];
+        let first = state.begin_cycle(CycleKind::Full, now()).await.unwrap();
+        state.begin_cycle(CycleKind::Full, later(1)).await.unwrap();
+        let policy = state.policy_number("p".to_owned()).await.unwrap();
+        let plan = to_do(&trio(&state, member).await, vec![(archive(), Class::Free)]);
+        state.stage(vec![plan], policy).await.unwrap();
+        let planned = state.planned(0, 1).await.unwrap();
+        let twice = vec![planned[0].clone(), planned[0].clone()];
+        let entries = state.open_entries(first, twice, now()).await.unwrap();
+        let done = Closing::new(entries[0], member, Outcome::Done);
+        state.close_entries(vec![done], now()).await.unwrap();
+        note(&state, "body", vec![email("a")]).await;
+
+        assert_eq!(state.trim(now()).await.unwrap(), 0, "from before, and not from then");
+        assert_eq!(state.trim(later(10)).await.unwrap(), 3, "an entry, a cycle and an event");
+        let left = state.trail(member, 10).await.unwrap();
+        assert_eq!(left.iter().map(|entry| entry.id).collect::<Vec<_>>(), [entries[1]]);
+        assert!(state.last_cycle(CycleKind::Full).await.unwrap().is_some());
+        assert_eq!(state.last_event().await.unwrap(), None);
+    }
+
+    async fn note(state: &State, body: &str, addresses: Vec<EmailAddress>) {
+        let event =
+            ReceivedEvent { source: "api", kind: "profile".to_owned(), addresses, body: body.to_owned() };
+        state.note_event(event, now()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_event_is_kept_once_and_its_address_is_looked_at_until_it_was() {
+        let (_directory, state) = open().await;
+        note(&state, "body", vec![email("A")]).await;
+        let looked_at = state.pending(None, 10).await.unwrap();
+        assert_eq!(looked_at.iter().map(|p| p.address.as_str()).collect::<Vec<_>>(), ["a@alliance.test"]);
+        state.add_pending(vec![email("a"), email("b")], "again".to_owned(), later(1)).await.unwrap();
+        state.settle_pending(looked_at).await.unwrap();
+        let left = state.pending(None, 10).await.unwrap();
+        assert_eq!(left.len(), 2, "asked for again meanwhile");
+        let after = state.pending(Some(email("a")), 10).await.unwrap();
+        assert_eq!(after.iter().map(|p| p.address.clone()).collect::<Vec<_>>(), [email("b")]);
+        state.settle_pending(left).await.unwrap();
+        note(&state, "body", vec![email("a")]).await;
+        assert_eq!(state.pending(None, 10).await.unwrap().len(), 1, "delivered again, looked at again");
+        let count = |connection: &mut rusqlite::Connection| {
+            Ok(connection.query_row("SELECT COUNT(*) FROM events", [], crate::state::text::count)?)
+        };
+        assert_eq!(state.call(count).await.unwrap(), 1);
+        assert_eq!(state.last_event().await.unwrap().map(|event| event.kind), Some("profile".to_owned()));
+    }
+}

@@ -114,3 +114,74 @@ fn proof(key: &str, address: &EmailAddress) -> Result<String, Fault> {
     mac.update(address.key().as_bytes());
     Ok(hex(&mac.finalize().into_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reconcile::plan::Class;
+    use crate::state::sample::{agreed, archive, email, later, members, now, open, to_do, trio};
+    use crate::state::{CycleKind, ReceivedEvent, Selection};
+
+    /// Leaves a trace of the member wherever there can be one.
+    async fn traces(state: &State, member: MemberId) {
+        let policy = state.policy_number("p".to_owned()).await.unwrap();
+        state.stage(vec![agreed(&trio(state, member).await)], policy).await.unwrap();
+        let plan = to_do(&trio(state, member).await, vec![(archive(), Class::Removal)]);
+        state.stage(vec![plan], policy).await.unwrap();
+        let cycle = state.begin_cycle(CycleKind::Full, now()).await.unwrap();
+        let planned = state.planned(0, 10).await.unwrap();
+        state.open_entries(cycle, planned, now()).await.unwrap();
+        state.hold("all", vec![Selection::Everything], "a test".to_owned(), now()).await.unwrap();
+        for body in ["data[email]=ERASED%40alliance.test", r#"{"old":"x","new":"erased@alliance.test"}"#] {
+            let event = ReceivedEvent {
+                source: "webhook",
+                kind: "upemail".to_owned(),
+                addresses: vec![email("other"), email("erased")],
+                body: body.to_owned(),
+            };
+            state.note_event(event, now()).await.unwrap();
+        }
+    }
+
+    fn holds_text(directory: &std::path::Path, text: &str) -> bool {
+        ["state.db", "state.db-wal"].iter().any(|name| {
+            let bytes = std::fs::read(directory.join(name)).unwrap_or_default().to_ascii_lowercase();
+            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        })
+    }
+
+    #[tokio::test]
+    async fn no_byte_of_the_address_stays_in_the_file_but_that_it_was_erased_can_be_shown() {
+        let (directory, state) = open().await;
+        let all = members(&state, &["erased", "kept"]).await;
+        traces(&state, all[0]).await;
+        assert!(holds_text(directory.path(), "erased@alliance") && holds_text(directory.path(), "erased%40"));
+        state.erase_member(all[0], "deleted on both sides".to_owned(), later(1)).await.unwrap();
+        assert!(!holds_text(directory.path(), "erased@alliance"));
+        assert!(!holds_text(directory.path(), "erased%40"));
+        assert!(holds_text(directory.path(), "kept@alliance"));
+
+        let proof = Erasure { erased_at: later(1), outcome: "deleted on both sides".to_owned() };
+        assert_eq!(state.erasures_of(email("Erased")).await.unwrap(), [proof]);
+        assert_eq!(state.erasures_of(email("kept")).await.unwrap(), []);
+        let tombstone = state.tombstone(email("erased").hash()).await.unwrap();
+        assert_eq!(tombstone, Some(Tombstone { at: later(1), opted_out: true }));
+        assert!(state.trail(all[0], 10).await.unwrap().is_empty());
+        assert_eq!(state.count_planned().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn proofs_of_two_states_do_not_compare() {
+        let mut proofs = BTreeSet::new();
+        for _ in 0..2 {
+            let (_directory, state) = open().await;
+            let member = members(&state, &["a"]).await[0];
+            state.erase_member(member, String::new(), now()).await.unwrap();
+            let read = |connection: &mut Connection| {
+                Ok(connection.query_row("SELECT proof FROM erasures", [], |row| row.get::<_, String>(0))?)
+            };
+            proofs.insert(state.call(read).await.unwrap());
+        }
+        assert_eq!(proofs.len(), 2);
+    }
+}

@@ -85,6 +85,22 @@ impl State {
         })
         .await
     }
+
+    /// Ends the open holds of a class whose ground is gone, so that what they list is judged anew; says how many.
+    ///
+    /// For what came while the first adoption waited, once that is approved. What was rejected stays so.
+    pub async fn end_holds(&self, class: &'static str, now: Timestamp) -> Result<u64, StateError> {
+        self.write(move |tx| {
+            let ended = tx
+                .prepare_cached(
+                    "UPDATE holds SET decision = 'done', decided_at = ?2
+                     WHERE class = ?1 AND decision = 'open'",
+                )?
+                .execute(params![class, stamp(now)])?;
+            Ok(u64::try_from(ended).unwrap_or(u64::MAX))
+        })
+        .await
+    }
 }
 
 /// Marks what is meant with a star that no hold is named by.
@@ -175,4 +191,184 @@ pub(crate) fn reopen(tx: &Transaction<'_>, id: &str, reason: &str, now: Timestam
         params![id, reason, stamp(now)],
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MemberId;
+    use crate::reconcile::plan::{Class, Operation};
+    use crate::state::sample::{archive, later, members, now, open, rename, to_do, trio};
+    use crate::state::{CycleKind, HoldSummary};
+
+    /// Stages the same kind of operation for each of these members, as one cycle would.
+    async fn plan(state: &State, members: &[MemberId], operation: fn() -> Operation, class: Class) {
+        let policy = state.policy_number("p".to_owned()).await.unwrap();
+        state.begin_plan().await.unwrap();
+        for member in members {
+            let plan = to_do(&trio(state, *member).await, vec![(operation(), class)]);
+            state.stage(vec![plan], policy).await.unwrap();
+        }
+    }
+
+    async fn hold(state: &State, selection: Selection) -> Option<HoldSummary> {
+        state.hold("removals", vec![selection], "too many".to_owned(), now()).await.unwrap()
+    }
+
+    async fn let_through(state: &State) -> Vec<MemberId> {
+        let next = state.next_operations((0, 0), 100).await.unwrap();
+        next.into_iter().map(|staged| staged.member).collect()
+    }
+
+    const REMOVALS: Selection = Selection::Class(ClassName::Removal);
+
+    #[tokio::test]
+    async fn what_is_held_stays_back_until_it_is_approved_and_then_goes_once() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a", "b", "c"]).await;
+        plan(&state, &all[..2], archive, Class::Removal).await;
+        let held = hold(&state, REMOVALS).await.unwrap();
+        assert_eq!((held.id.len(), held.count, held.decision), (8, 2, Decision::Open));
+        assert_eq!(let_through(&state).await, []);
+
+        let same = plan_again(&state, &all[..2]).await;
+        assert_eq!(same, None, "the same list is the same hold, and held from the beginning");
+        assert_eq!(let_through(&state).await, []);
+
+        state.approve(held.id.clone(), later(10)).await.unwrap();
+        plan(&state, &all, archive, Class::Removal).await;
+        assert_eq!(state.planned_counts().await.unwrap(), [(ClassName::Removal, 1)].into());
+        let new = hold(&state, REMOVALS).await.unwrap();
+        assert_eq!(new.count, 1, "what comes later makes a new hold");
+        assert_eq!(let_through(&state).await, all[..2]);
+
+        let cycle = state.begin_cycle(CycleKind::Incremental, later(20)).await.unwrap();
+        assert_eq!(state.expire_approvals(cycle, later(30)).await.unwrap(), 1);
+        plan(&state, &all[..2], archive, Class::Removal).await;
+        assert_eq!(state.planned_counts().await.unwrap(), [(ClassName::Removal, 2)].into());
+        let again = hold(&state, REMOVALS).await.unwrap();
+        assert_eq!((again.id, again.decision), (held.id, Decision::Open), "asked anew");
+    }
+
+    async fn plan_again(state: &State, members: &[MemberId]) -> Option<HoldSummary> {
+        plan(state, members, archive, Class::Removal).await;
+        hold(state, REMOVALS).await
+    }
+
+    #[tokio::test]
+    async fn an_approval_given_after_a_cycle_began_outlives_it() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a"]).await;
+        plan(&state, &all, archive, Class::Removal).await;
+        let held = hold(&state, REMOVALS).await.unwrap();
+        let cycle = state.begin_cycle(CycleKind::Incremental, later(10)).await.unwrap();
+        state.approve(held.id, later(11)).await.unwrap();
+        assert_eq!(state.expire_approvals(cycle, later(12)).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_rejected_stays_back_without_being_held_again_and_counts_no_more() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a"]).await;
+        plan(&state, &all, archive, Class::Removal).await;
+        let held = hold(&state, REMOVALS).await.unwrap();
+        assert_eq!(state.planned_counts().await.unwrap(), [(ClassName::Removal, 1)].into());
+        state.reject(held.id.clone(), later(1)).await.unwrap();
+        plan(&state, &all, archive, Class::Removal).await;
+        assert_eq!(let_through(&state).await, []);
+        assert!(state.planned_counts().await.unwrap().is_empty());
+        assert_eq!(state.settle_holds(later(2)).await.unwrap(), 0, "still wanted");
+    }
+
+    #[tokio::test]
+    async fn open_holds_of_a_class_can_be_ended_and_rejected_ones_stay() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a", "b"]).await;
+        plan(&state, &all[..1], archive, Class::Removal).await;
+        let rejected = hold(&state, REMOVALS).await.unwrap();
+        state.reject(rejected.id, now()).await.unwrap();
+        plan(&state, &all, archive, Class::Removal).await;
+        hold(&state, REMOVALS).await.unwrap();
+        assert_eq!(state.end_holds("creations", now()).await.unwrap(), 0);
+        assert_eq!(state.end_holds("removals", now()).await.unwrap(), 1);
+        plan(&state, &all, archive, Class::Removal).await;
+        assert_eq!(let_through(&state).await, all[1..]);
+    }
+
+    #[tokio::test]
+    async fn a_hold_ends_when_nothing_of_it_is_wanted_any_more() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a", "b"]).await;
+        plan(&state, &all, archive, Class::Removal).await;
+        let held = hold(&state, REMOVALS).await.unwrap();
+        plan(&state, &all[1..], archive, Class::Removal).await;
+        assert_eq!(state.settle_holds(now()).await.unwrap(), 0, "one is still wanted");
+        plan(&state, &all, || rename("x"), Class::Free).await;
+        state.ask_for_recheck(vec![all[0]]).await.unwrap();
+        assert_eq!(state.settle_holds(now()).await.unwrap(), 0, "what is wanted for one is not known");
+        state.forget_contact(all[0]).await.unwrap();
+        assert_eq!(state.settle_holds(now()).await.unwrap(), 1);
+        assert!(state.holds().await.unwrap().is_empty());
+        let late = state.approve(held.id, later(1)).await.unwrap_err();
+        assert!(matches!(late, StateError::HoldIsDone { .. }), "{late}");
+        let unknown = state.approve("00000000".to_owned(), later(1)).await.unwrap_err();
+        assert!(matches!(unknown, StateError::NoSuchHold { .. }), "{unknown}");
+    }
+
+    #[tokio::test]
+    async fn what_a_hold_lists_never_changes() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a"]).await;
+        plan(&state, &all, archive, Class::Removal).await;
+        let held = hold(&state, REMOVALS).await.unwrap();
+        let changed = state
+            .write(|tx| Ok(tx.execute("UPDATE held_operations SET email = 'b@alliance.test'", [])?))
+            .await;
+        assert!(changed.is_err());
+        plan(&state, &[], archive, Class::Removal).await;
+        let lines = state.held_operations(held.id, 0, 10).await.unwrap();
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0].planned.as_ref().map(|planned| planned.class), Some(Class::Removal));
+    }
+
+    #[tokio::test]
+    async fn opt_outs_that_share_a_time_are_told_from_those_that_do_not() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a", "b", "c"]).await;
+        let policy = state.policy_number("p".to_owned()).await.unwrap();
+        for (member, at) in [(0, later(1)), (1, later(1)), (2, later(2))] {
+            let plan = to_do(&trio(&state, all[member]).await, vec![(archive(), Class::TimedOptOut(at))]);
+            state.stage(vec![plan], policy).await.unwrap();
+        }
+        assert_eq!(state.timed_opt_outs_sharing_a_time(1, now()).await.unwrap(), 2);
+        assert_eq!(state.timed_opt_outs_sharing_a_time(2, now()).await.unwrap(), 0);
+
+        let cycle = state.begin_cycle(CycleKind::Incremental, now()).await.unwrap();
+        let applied = state.planned(0, 10).await.unwrap();
+        let entries = state.open_entries(cycle, vec![applied[0].clone()], now()).await.unwrap();
+        let done = crate::state::Closing::new(entries[0], all[0], crate::state::Outcome::Done);
+        state.close_entries(vec![done], now()).await.unwrap();
+        assert_eq!(state.timed_opt_outs_sharing_a_time(2, now()).await.unwrap(), 2, "the trail counts too");
+        let of_today = state.applied_in([ClassName::TimedOptOut].into(), now()).await.unwrap();
+        assert_eq!(of_today, 1);
+        assert_eq!(state.applied_in([ClassName::TimedOptOut].into(), later(1)).await.unwrap(), 0);
+
+        let held = hold(&state, Selection::SharedTimes { more_than: 1, since: later(1) }).await.unwrap();
+        assert_eq!(held.count, 2);
+        assert_eq!(let_through(&state).await, [all[2]]);
+    }
+
+    #[tokio::test]
+    async fn everything_means_what_no_other_hold_has_and_the_register_of_opt_outs_is_its_own() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a", "b"]).await;
+        let policy = state.policy_number("p".to_owned()).await.unwrap();
+        let out = to_do(&trio(&state, all[0]).await, vec![(archive(), Class::Free)]);
+        let renamed = to_do(&trio(&state, all[1]).await, vec![(rename("x"), Class::Free)]);
+        state.stage(vec![out, renamed], policy).await.unwrap();
+        assert_eq!(hold(&state, Selection::RemoteOptOuts).await.unwrap().count, 1);
+        assert_eq!(hold(&state, Selection::Everything).await.unwrap().count, 1);
+        assert_eq!(state.count_planned_held().await.unwrap(), 2);
+        assert_eq!(hold(&state, Selection::Everything).await, None);
+    }
 }

@@ -98,3 +98,64 @@ fn take(tx: &Transaction<'_>, id: &str, digest: &str, reason: &str, now: Timesta
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MemberId;
+    use crate::state::sample::{contact, later, members, now, open};
+    use crate::state::{Decision, Seen, Walk};
+
+    async fn unseen(state: &State) -> Vec<MemberId> {
+        let page = state.unseen_contacts(None, 10).await.unwrap();
+        page.into_iter().map(|(member, _)| member).collect()
+    }
+
+    async fn walk(state: &State, shown: &[&str]) {
+        state.begin_walk(Walk::Remote).await.unwrap();
+        let contacts = shown.iter().map(|name| contact(&format!("c-{name}"), name)).collect();
+        state.put_contacts(contacts, Seen::Walk).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn missing_contacts_are_not_read_before_a_person_approves() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a", "b", "c"]).await;
+        walk(&state, &["a"]).await;
+        assert_eq!(unseen(&state).await, all[1..]);
+        let held = state.hold_missing("too many".to_owned(), now()).await.unwrap().unwrap();
+        assert_eq!((held.count, held.decision), (2, Decision::Open));
+        assert_eq!(unseen(&state).await, []);
+        assert_eq!(state.count_unseen_contacts().await.unwrap(), 2, "they still count");
+        assert_eq!(state.hold_missing("too many".to_owned(), now()).await.unwrap(), None);
+
+        walk(&state, &["b"]).await;
+        let new = state.hold_missing("too many".to_owned(), now()).await.unwrap().unwrap();
+        assert_eq!(new.count, 1, "what is missing later makes a new hold");
+
+        state.approve(held.id.clone(), later(1)).await.unwrap();
+        assert_eq!(state.count_unseen_contacts().await.unwrap(), 1);
+        assert_eq!(unseen(&state).await, all[2..], "what was approved is read");
+        assert_eq!(state.settle_missing_holds(later(2)).await.unwrap(), 0);
+        let lines = state.held_operations(held.id, 0, 10).await.unwrap();
+        assert_eq!(lines[0].planned, None);
+
+        walk(&state, &["a", "b", "c"]).await;
+        assert_eq!(state.settle_missing_holds(later(3)).await.unwrap(), 2);
+        walk(&state, &["a"]).await;
+        let again = state.hold_missing("too many".to_owned(), now()).await.unwrap().unwrap();
+        assert_eq!((again.decision, again.count), (Decision::Open, 2), "asked anew");
+        assert_eq!(unseen(&state).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_contact_read_by_itself_is_not_missing() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a", "b"]).await;
+        walk(&state, &[]).await;
+        state.put_contacts(vec![contact("c-a", "a")], Seen::Single).await.unwrap();
+        state.forget_contact(all[1]).await.unwrap();
+        assert_eq!(unseen(&state).await, []);
+        assert_eq!(state.count_unseen_contacts().await.unwrap(), 0);
+    }
+}

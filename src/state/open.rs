@@ -153,6 +153,8 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
     connection.pragma_update(None, "trusted_schema", "OFF")?;
     // FILE: what is staged may be larger than memory.
     connection.pragma_update(None, "temp_store", "FILE")?;
+    // In KiB: a walk looks members up in no order of ours.
+    connection.pragma_update(None, "cache_size", -32 * 1024)?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     Ok(connection)
 }
@@ -199,4 +201,161 @@ fn check_small_tables(path: &Path, connection: &Connection) -> Result<(), Fault>
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MemberId;
+    use crate::state::sample::{members, now, open, reopen, row, trio};
+
+    async fn error_of(path: &Path) -> StateError {
+        State::open(path, &Clock::set_at(now())).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_missing_directory_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("nowhere");
+        let error = error_of(&missing.join("state.db")).await;
+        assert!(matches!(&error, StateError::NoDirectory { directory } if *directory == missing), "{error}");
+        assert!(error.to_string().contains("nowhere"));
+        assert!(!missing.exists(), "and not made");
+    }
+
+    #[tokio::test]
+    async fn one_process_holds_the_state_and_a_second_one_is_told_which() {
+        let (directory, state) = open().await;
+        let path = directory.path().join("state.db");
+        let error = error_of(&path).await;
+        let own = std::process::id().to_string();
+        assert!(matches!(&error, StateError::Locked { pid, .. } if *pid == own), "{error}");
+        assert!(error.to_string().contains(&own));
+        drop(state);
+        reopen(&directory).await;
+    }
+
+    #[tokio::test]
+    async fn the_file_is_for_the_group_to_read_and_for_nobody_else() {
+        let (directory, state) = open().await;
+        members(&state, &["a"]).await;
+        for name in ["state.db", "state.db-wal", "state.db.lock"] {
+            let mode = std::fs::metadata(directory.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o137, 0, "{name}: {mode:o}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_put_is_there_after_a_crash() {
+        let (directory, state) = open().await;
+        let member = members(&state, &["a"]).await[0];
+        // A copy taken while the file is open is what a power failure leaves: the log has not been folded in.
+        let crashed = tempfile::tempdir().unwrap();
+        for name in ["state.db", "state.db-wal"] {
+            std::fs::copy(directory.path().join(name), crashed.path().join(name)).unwrap();
+        }
+        let state = reopen(&crashed).await;
+        assert!(trio(&state, member).await.remote.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_newer_file_is_left_alone() {
+        let (directory, state) = open().await;
+        let path = directory.path().join("state.db");
+        state.call(|connection| Ok(connection.pragma_update(None, "user_version", 99)?)).await.unwrap();
+        drop(state);
+        let newer = |error: &StateError| matches!(error, StateError::Newer { found: 99, known: VERSION, .. });
+        let error = error_of(&path).await;
+        assert!(newer(&error), "{error}");
+        let error = State::open_shared(&path).await.unwrap_err();
+        assert!(newer(&error), "{error}");
+        let error = State::copy_for_plan(&path, &Clock::set_at(now())).await.unwrap_err();
+        assert!(newer(&error), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_small_decision_never_changes_the_version_of_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let error = State::open_shared(&path).await.unwrap_err();
+        assert!(matches!(error, StateError::Missing { .. }), "{error}");
+        std::fs::write(&path, "").unwrap();
+        let error = State::open_shared(&path).await.unwrap_err();
+        assert!(matches!(error, StateError::Older { found: 0, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_database_of_another_program_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("registrations.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE registrations (id)").unwrap();
+        let error = error_of(&path).await;
+        assert!(matches!(error, StateError::Foreign { .. }), "{error}");
+        let tables: i64 = Connection::open(&path)
+            .unwrap()
+            .query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(tables, 1);
+    }
+
+    #[tokio::test]
+    async fn damage_is_said_with_what_to_do() {
+        let (whole, state) = open().await;
+        members(&state, &["a", "b"]).await;
+        drop(state);
+        let bytes = std::fs::read(whole.path().join("state.db")).unwrap();
+        let mut scribbled = bytes.clone();
+        scribbled[4096..].fill(0x55);
+        let cases: [(&str, &[u8]); 4] = [
+            ("not a database", b"%PDF-1.7 and so on, much longer than a header"),
+            ("shorter than a header", b"SQLite"),
+            ("cut short", &bytes[..bytes.len() / 2]),
+            ("scribbled over", &scribbled),
+        ];
+        for (what, content) in cases {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("state.db");
+            std::fs::write(&path, content).unwrap();
+            let error = error_of(&path).await;
+            assert!(matches!(error, StateError::Damaged { .. }), "{what}: {error:?}");
+            assert!(error.to_string().contains("restore it from a backup"), "{what}: {error}");
+            assert_eq!(std::fs::read(&path).unwrap(), content, "{what}: left as it was");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_said_and_nothing_is_half_written() {
+        let (_directory, state) = open().await;
+        members(&state, &["a"]).await;
+        state
+            .call(|connection| {
+                let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+                connection.pragma_query_value(None, "max_page_count", |row| row.get::<_, i64>(0))?;
+                connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
+                Ok(())
+            })
+            .await
+            .unwrap();
+        let many = (0..500).map(|id| row(&format!("{id}"), &format!("p{id}"))).collect();
+        let error = state.put_readings(many, Vec::new()).await.unwrap_err();
+        assert!(matches!(error, StateError::DiskFull { .. }), "{error}");
+        assert!(state.trio(MemberId(2), now()).await.unwrap().is_none());
+        assert!(state.trio(MemberId(1), now()).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn people_decide_beside_the_process_that_does_the_work() {
+        let (directory, state) = open().await;
+        let shared = State::open_shared(directory.path().join("state.db")).await.unwrap();
+        shared.set_paused(crate::state::Pause::Paused(now())).await.unwrap();
+        assert_eq!(state.paused().await.unwrap(), crate::state::Pause::Paused(now()));
+        state.set_paused(crate::state::Pause::Running).await.unwrap();
+        assert_eq!(shared.paused().await.unwrap(), crate::state::Pause::Running);
+    }
+
+    #[test]
+    fn the_version_is_the_number_of_steps() {
+        assert_eq!(i64::try_from(STEPS.len()), Ok(VERSION));
+        MIGRATIONS.validate().unwrap();
+    }
 }

@@ -1,7 +1,7 @@
 //! Members set aside after a refusal.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Row, Transaction, params};
 
 use crate::model::MemberId;
 use crate::state::State;
@@ -61,6 +61,11 @@ impl State {
             rows.next()?.map(read).transpose()
         })
         .await
+    }
+
+    /// How often the member was refused in a row: what growing distances are reckoned from.
+    pub async fn refusals(&self, member: MemberId) -> Result<u32, StateError> {
+        Ok(self.parking_of(member).await?.map_or(0, |parked| parked.attempts))
     }
 
     /// Staff want the member tried again: the next cycle does; says whether it was set aside.
@@ -132,20 +137,4 @@ pub(crate) fn set_aside(
         park.retry_at.map(stamp)
     ])?;
     Ok(())
-}
-
-/// How often the member was refused so far.
-pub(crate) fn attempts(connection: &rusqlite::Connection, member: MemberId) -> Result<u32, Fault> {
-    let found = connection
-        .prepare_cached("SELECT attempts FROM parked WHERE member = ?1")?
-        .query_row([member.0], |row| row.get(0))
-        .optional()?;
-    Ok(found.unwrap_or(0))
-}
-
-impl State {
-    /// How often the member was refused in a row: what growing distances are reckoned from.
-    pub async fn refusals(&self, member: MemberId) -> Result<u32, StateError> {
-        self.call(move |connection| attempts(connection, member)).await
-    }
 }

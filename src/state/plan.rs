@@ -149,3 +149,163 @@ fn fingerprint(email: &EmailAddress, operation: &Operation) -> Result<String, Fa
     }
     Ok(digest([email.key().as_str(), json(&content)?.as_str()]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ContactId;
+    use crate::reconcile::plan::Tombstone;
+    use crate::state::sample::{
+        agreed, archive, contact, email, later, members, now, open, rename, row, to_do, trio,
+    };
+    use crate::state::{MemberName, Seen};
+
+    async fn policy(state: &State, fingerprint: &str) -> PolicyNumber {
+        state.policy_number(fingerprint.to_owned()).await.unwrap()
+    }
+
+    async fn unsettled(state: &State, policy: PolicyNumber) -> Vec<MemberId> {
+        let trios = state.unsettled(policy, None, 100, now()).await.unwrap();
+        trios.iter().map(|trio| trio.id).collect()
+    }
+
+    async fn staged(state: &State, policy: PolicyNumber) -> Vec<MemberId> {
+        let members = unsettled(state, policy).await;
+        let trios = state.trios(members.clone(), now()).await.unwrap();
+        state.stage(trios.iter().map(agreed).collect(), policy).await.unwrap();
+        members
+    }
+
+    #[tokio::test]
+    async fn a_member_with_nothing_to_do_is_settled_until_its_mirror_changes() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a", "b"]).await;
+        let policy = policy(&state, "p").await;
+        assert_eq!(staged(&state, policy).await, all);
+        assert_eq!(unsettled(&state, policy).await, []);
+
+        let counts = state.put_contacts(vec![contact("c-a", "a")], Seen::Walk).await.unwrap();
+        assert_eq!((counts.unchanged, counts.changed), (1, 0));
+        let counts = state.put_readings(vec![row("r-a", "a")], Vec::new()).await.unwrap();
+        assert_eq!((counts.unchanged, counts.changed), (1, 0));
+        assert_eq!(unsettled(&state, policy).await, [], "unchanged");
+
+        state.put_contacts(vec![contact("c-b", "B")], Seen::Walk).await.unwrap();
+        assert_eq!(unsettled(&state, policy).await, [all[1]], "another spelling is a change");
+    }
+
+    #[tokio::test]
+    async fn another_policy_unsettles_everybody_and_the_former_one_does_again() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a", "b", "c"]).await;
+        let (first, second) = (policy(&state, "first").await, policy(&state, "second").await);
+        assert_eq!(first, policy(&state, "first").await);
+        staged(&state, first).await;
+        assert_eq!(staged(&state, second).await, all);
+        assert_eq!(unsettled(&state, second).await, []);
+        assert_eq!(unsettled(&state, first).await, all);
+        let page = state.unsettled(first, Some(all[0]), 1, now()).await.unwrap();
+        assert_eq!(page.iter().map(|trio| trio.id).collect::<Vec<_>>(), [all[1]]);
+    }
+
+    #[tokio::test]
+    async fn a_member_that_waits_or_has_something_to_do_stays_unsettled() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a", "b"]).await;
+        let policy = policy(&state, "p").await;
+        let waiting =
+            MemberPlan { waits: Some("for a person".to_owned()), ..agreed(&trio(&state, all[0]).await) };
+        let busy = to_do(&trio(&state, all[1]).await, vec![(archive(), Class::Removal)]);
+        state.stage(vec![waiting, busy], policy).await.unwrap();
+        assert_eq!(unsettled(&state, policy).await, all);
+        assert!(trio(&state, all[0]).await.base.is_some(), "what agrees is kept all the same");
+    }
+
+    #[tokio::test]
+    async fn the_plan_is_read_in_its_order_and_made_by_rank() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a", "b"]).await;
+        let policy = policy(&state, "p").await;
+        let plans = vec![
+            to_do(&trio(&state, all[0]).await, vec![(archive(), Class::Removal)]),
+            to_do(&trio(&state, all[1]).await, vec![(rename("x"), Class::Free)]),
+        ];
+        state.begin_plan().await.unwrap();
+        state.stage(plans, policy).await.unwrap();
+        let planned = state.planned(0, 10).await.unwrap();
+        assert_eq!(planned.iter().map(|staged| staged.member).collect::<Vec<_>>(), all);
+        let first = state.next_operations((0, 0), 1).await.unwrap().remove(0);
+        let second = state.next_operations((first.rank, first.seq), 1).await.unwrap().remove(0);
+        assert_eq!((first.member, second.member), (all[1], all[0]));
+        assert_eq!(state.next_operations((second.rank, second.seq), 1).await.unwrap(), []);
+        state.begin_plan().await.unwrap();
+        assert_eq!(state.count_planned().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_member_is_taken() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a", "b"]).await;
+        let policy = policy(&state, "p").await;
+        staged(&state, policy).await;
+        let taken = async |member| {
+            let trio = trio(&state, member).await;
+            (trio.taken_remotely, trio.taken_locally)
+        };
+        assert_eq!(taken(all[0]).await, (false, false));
+        state.put_readings(vec![row("r-a", "b")], Vec::new()).await.unwrap();
+        assert_eq!(taken(all[0]).await, (true, false), "the row took the address of another contact");
+        state.put_readings(vec![row("r-a", "a")], Vec::new()).await.unwrap();
+        state.put_contacts(vec![contact("c-b", "e"), contact("c-a", "b")], Seen::Walk).await.unwrap();
+        assert_eq!(taken(all[0]).await, (false, true), "the contact took the address of another row");
+        assert_eq!(taken(all[1]).await, (true, false));
+    }
+
+    #[tokio::test]
+    async fn a_tombstone_remembers_by_hash_that_somebody_left() {
+        for opted_out in [true, false] {
+            let (_directory, state) = open().await;
+            let all = members(&state, &["a"]).await;
+            let policy = policy(&state, "p").await;
+            staged(&state, policy).await;
+            let tombstone = Some(Tombstone { at: now(), opted_out });
+            let gone = MemberPlan { tombstone, base: None, ..agreed(&trio(&state, all[0]).await) };
+            state.stage(vec![gone], policy).await.unwrap();
+            assert!(state.find_members(MemberName::Address(email("a"))).await.unwrap().is_empty());
+            let laid = state.tombstone(email("A").hash()).await.unwrap();
+            assert_eq!(laid, Some(Tombstone { at: now(), opted_out }));
+
+            state.put_readings(vec![row("9", "a")], Vec::new()).await.unwrap();
+            let [again] = unsettled(&state, policy).await[..] else { panic!("one member") };
+            let remembered = trio(&state, again).await.tombstone;
+            assert_eq!(remembered, Some(Tombstone { at: now(), opted_out }), "who registers again");
+
+            state.put_contacts(vec![contact("c9", "a")], Seen::Walk).await.unwrap();
+            assert_eq!(trio(&state, again).await.tombstone, None, "a contact speaks for itself");
+            staged(&state, policy).await;
+            assert_eq!(state.tombstone(email("a").hash()).await.unwrap(), None, "agreed upon: not gone");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_plan_for_somebody_who_is_no_longer_there_is_left_out() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a"]).await;
+        let policy = policy(&state, "p").await;
+        let plan = to_do(&trio(&state, all[0]).await, vec![(archive(), Class::Removal)]);
+        state.erase_member(all[0], "erased".to_owned(), later(1)).await.unwrap();
+        state.stage(vec![plan], policy).await.unwrap();
+        assert_eq!(state.count_planned().await.unwrap(), 0);
+        assert_eq!(state.member_of_contact(ContactId::new("c-a")).await.unwrap(), None);
+    }
+
+    #[test]
+    fn a_fingerprint_tells_content_and_not_when_it_was_decided() {
+        let standing = |opted_out_at| crate::reconcile::trio::Standing { opted_out_at, ..Default::default() };
+        let archive = |at| Operation::RemoteArchive { standing: standing(at) };
+        let of = |name: &str, operation: Operation| fingerprint(&email(name), &operation).unwrap();
+        assert_eq!(of("a", archive(None)), of("A", archive(Some(now()))));
+        assert_ne!(of("a", archive(None)), of("b", archive(None)));
+        assert_ne!(of("a", rename("x")), of("a", rename("y")));
+    }
+}

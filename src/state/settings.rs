@@ -210,3 +210,45 @@ fn set(tx: &Transaction<'_>, key: &str, value: &str) -> Result<(), Fault> {
     .execute(params![key, value])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::sample::{later, now, open, reopen};
+
+    #[tokio::test]
+    async fn a_state_serves_one_register_and_one_audience() {
+        let (directory, state) = open().await;
+        for kind in [IdentityKind::Register, IdentityKind::Audience] {
+            state.claim(kind, "ours".to_owned()).await.unwrap();
+            state.claim(kind, "ours".to_owned()).await.unwrap();
+        }
+        drop(state);
+        let state = reopen(&directory).await;
+        let error = state.claim(IdentityKind::Audience, "another".to_owned()).await.unwrap_err();
+        assert!(matches!(&error, StateError::OtherIdentity { kind: "audience", .. }), "{error}");
+        assert!(error.to_string().contains("ours") && error.to_string().contains("another"));
+    }
+
+    #[tokio::test]
+    async fn single_values_survive_a_restart() {
+        let (directory, state) = open().await;
+        assert_eq!(state.paused().await.unwrap(), Pause::Running);
+        assert_eq!(state.cursor("local").await.unwrap(), None);
+        assert_eq!(state.schema::<Vec<String>>().await.unwrap(), None);
+        state.set_paused(Pause::Paused(now())).await.unwrap();
+        state.set_cursor("local", "1".to_owned(), now()).await.unwrap();
+        state.set_cursor("local", "2".to_owned(), later(1)).await.unwrap();
+        state.set_schema(vec!["Topics".to_owned()]).await.unwrap();
+        state.set_adopted_at(now()).await.unwrap();
+        state.set_full_observed_at(later(2)).await.unwrap();
+        drop(state);
+        let state = reopen(&directory).await;
+        assert_eq!(state.paused().await.unwrap(), Pause::Paused(now()));
+        assert_eq!(state.cursor("local").await.unwrap().as_deref(), Some("2"));
+        assert_eq!(state.cursors().await.unwrap(), [("local".to_owned(), "2".to_owned(), later(1))]);
+        assert_eq!(state.schema().await.unwrap(), Some(vec!["Topics".to_owned()]));
+        assert_eq!(state.adopted_at().await.unwrap(), Some(now()));
+        assert_eq!(state.full_observed_at().await.unwrap(), Some(later(2)));
+    }
+}

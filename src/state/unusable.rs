@@ -114,3 +114,93 @@ pub(crate) fn put(
         .execute(params![seq, row.problem, row.sync_note])?;
     member.map_or(Ok(()), |member| unsettle(tx, MemberId(member)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SubscriptionStatus;
+    use crate::state::sample::{agreed, now, open, row, trio};
+    use crate::state::{Seen, Walk};
+
+    fn unusable(id: &str, problem: &str, note: Option<&str>) -> UnusableRegistration {
+        UnusableRegistration {
+            id: RegistrationId::new(id),
+            problem: problem.to_owned(),
+            sync_note: note.map(str::to_owned),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_row_that_becomes_unusable_keeps_what_it_last_said() {
+        let (_directory, state) = open().await;
+        state.put_readings(vec![row("1", "a")], Vec::new()).await.unwrap();
+        let counts =
+            state.put_readings(Vec::new(), vec![unusable("1", "no address", Some(""))]).await.unwrap();
+        assert_eq!(counts.changed, 1);
+        assert_eq!(trio(&state, MemberId(1)).await.local, [row("1", "a")]);
+        let same = state.put_readings(Vec::new(), vec![unusable("1", "no address", Some(""))]).await.unwrap();
+        assert_eq!(same.unchanged, 1);
+        let back = state.put_readings(vec![row("1", "a")], Vec::new()).await.unwrap();
+        assert_eq!((back.changed, state.counts().await.unwrap().unusable), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_row_that_never_was_usable_belongs_to_nobody_until_it_is() {
+        let (_directory, state) = open().await;
+        state.put_readings(Vec::new(), vec![unusable("1", "no address", None)]).await.unwrap();
+        let id = RegistrationId::new("1");
+        assert_eq!(state.member_of_registration(id.clone()).await.unwrap(), None);
+        assert!(state.trio(MemberId(1), now()).await.unwrap().is_none());
+        state.put_readings(vec![row("1", "a"), row("2", "a")], Vec::new()).await.unwrap();
+        assert_eq!(state.member_of_registration(id).await.unwrap(), Some(MemberId(1)));
+        assert_eq!(trio(&state, MemberId(1)).await.local.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn rows_whose_note_does_not_say_what_is_wrong_are_found_once() {
+        let (_directory, state) = open().await;
+        let rows = vec![
+            unusable("1", "no address", Some("")),
+            unusable("2", "no address", Some("no address")),
+            unusable("3", "no address", None),
+        ];
+        state.put_readings(Vec::new(), rows).await.unwrap();
+        let found = state.unusable_without_note(10).await.unwrap();
+        assert_eq!(found.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["1"]);
+        state.note_written(RegistrationId::new("1"), "no address".to_owned()).await.unwrap();
+        assert_eq!(state.unusable_without_note(10).await.unwrap(), []);
+        assert_eq!(state.count_unusable().await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn rows_that_a_walk_did_not_show_are_found_page_by_page() {
+        let (_directory, state) = open().await;
+        let rows = ["10", "9", "8"].map(|id| row(id, id)).to_vec();
+        state.put_readings(rows, vec![unusable("7", "no address", None)]).await.unwrap();
+        state.begin_walk(Walk::Local).await.unwrap();
+        state.put_readings(vec![row("9", "9")], Vec::new()).await.unwrap();
+        assert_eq!(state.count_unseen_registrations().await.unwrap(), 3);
+        let first = state.unseen_registrations(None, 2).await.unwrap();
+        assert_eq!(first, ["10", "8"].map(RegistrationId::new));
+        let second = state.unseen_registrations(first.last().cloned(), 2).await.unwrap();
+        assert_eq!(second, ["7"].map(RegistrationId::new));
+        assert_eq!(state.remove_registrations(first).await.unwrap(), 2);
+        state.put_readings(Vec::new(), vec![unusable("7", "no address", None)]).await.unwrap();
+        assert_eq!(state.count_unseen_registrations().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn counts_tell_who_is_where() {
+        let (_directory, state) = open().await;
+        let mut archived = crate::state::sample::contact("c2", "b");
+        archived.status = SubscriptionStatus::Archived;
+        let contacts = vec![crate::state::sample::contact("c1", "a"), archived];
+        state.put_contacts(contacts, Seen::Walk).await.unwrap();
+        state.put_readings(vec![row("1", "a"), row("2", "a")], Vec::new()).await.unwrap();
+        let policy = state.policy_number("p".to_owned()).await.unwrap();
+        state.stage(vec![agreed(&trio(&state, MemberId(1)).await)], policy).await.unwrap();
+        let counts = state.counts().await.unwrap();
+        assert_eq!((counts.with_contact, counts.with_rows, counts.with_base), (1, 1, 1));
+        assert_eq!(counts.unsettled, 1);
+    }
+}

@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 use crate::mailchimp::AudienceError;
 use crate::mailchimp::client::MailchimpClient;
 use crate::mailchimp::client::exchange::{Answer, Call, segment};
+use crate::mailchimp::client::read;
 use crate::mailchimp::provision::CategoryShape;
 use crate::mailchimp::provision::InspectAudience;
 use crate::mailchimp::provision::NewMergeField;
 use crate::mailchimp::provision::NewWebhook;
+use crate::mailchimp::provision::Offer;
 use crate::mailchimp::provision::ProvisionAudience;
 use crate::mailchimp::provision::Webhook;
 use crate::mailchimp::refusal::Subject;
@@ -41,6 +43,10 @@ impl MailchimpClient {
 impl InspectAudience for MailchimpClient {
     async fn ping(&self) -> Result<(), AudienceError> {
         self.exchange.send(Call::get(Subject::Part, "/ping".to_owned())).await.map(|_| ())
+    }
+
+    async fn offer(&self) -> Result<Offer, AudienceError> {
+        read::offer(&self.exchange).await
     }
 
     async fn webhooks(&self) -> Result<Vec<Webhook>, AudienceError> {

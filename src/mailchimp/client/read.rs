@@ -11,6 +11,7 @@ use crate::mailchimp::RefusalClass;
 use crate::mailchimp::Shelf;
 use crate::mailchimp::client::exchange::{Answer, Call, Exchange, segment};
 use crate::mailchimp::matching;
+use crate::mailchimp::provision::{Offer, OfferedCategory};
 use crate::mailchimp::refusal::Subject;
 use crate::mailchimp::refusal::chain;
 use crate::mailchimp::schema::AudienceMapping;
@@ -72,6 +73,26 @@ pub(crate) async fn schema(
         matching::match_interests(&mut schema, category, known, &answer.interests);
     }
     Ok(schema)
+}
+
+/// Reads what the audience offers, mapped or not.
+pub(crate) async fn offer(exchange: &Exchange) -> Result<Offer, AudienceError> {
+    let target = collection(exchange, "/merge-fields", lists::MERGE_FIELD_FIELDS);
+    let fields: MergeFieldsAnswer = exchange.send(Call::get(Subject::Audience, target)).await?.json()?;
+    let target = collection(exchange, "/interest-categories", lists::CATEGORY_FIELDS);
+    let found: CategoriesAnswer = exchange.send(Call::get(Subject::Audience, target)).await?.json()?;
+    let mut categories = Vec::new();
+    for category in found.categories {
+        let below = format!("/interest-categories/{}/interests", segment(&category.id));
+        let target = collection(exchange, &below, lists::INTEREST_FIELDS);
+        let answer: InterestsAnswer = exchange.send(Call::get(Subject::Part, target)).await?.json()?;
+        let interests = answer.interests.into_iter().map(|interest| interest.name).collect();
+        categories.push(OfferedCategory { id: category.id, title: category.title, interests });
+    }
+    Ok(Offer {
+        merge_fields: fields.merge_fields.into_iter().map(|row| (row.tag, row.kind)).collect(),
+        categories,
+    })
 }
 
 /// Reads one page of members.

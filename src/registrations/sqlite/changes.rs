@@ -52,7 +52,7 @@ pub(super) fn changes(link: &mut Link, cursor: &LocalCursor, limit: usize) -> Re
     page.removed.append(&mut gone);
     complete(link, &mut page.rows)?;
     transaction.commit()?;
-    let more = page.is_full || full;
+    let more = page.count == limit || full;
     let started = position.walk.as_ref().map_or(now, |walk| walk.started);
     let next = if more { Next::Page } else { Next::Walk };
     let position = after_page(position, page.last, started, link.overlap, removed_until, next);
@@ -60,14 +60,18 @@ pub(super) fn changes(link: &mut Link, cursor: &LocalCursor, limit: usize) -> Re
 }
 
 /// A page of changed rows.
+#[derive(Default)]
 struct RowPage {
     rows: Vec<Reading>,
     removed: Vec<RegistrationId>,
     last: Option<Mark>,
-    is_full: bool,
+    count: usize,
 }
 
 /// Reads a page; `None` where a row's time is in another form than the rest.
+///
+/// After a row, its own time comes first and later times then: one condition over both would pass by every row of that
+/// time again on each page, and thousands can share one after an import.
 fn read_page(
     link: &Link,
     column: &str,
@@ -75,39 +79,54 @@ fn read_page(
     shape: Shape,
     limit: usize,
 ) -> Result<Option<RowPage>, Fault> {
-    let (sql, id) = (&link.sql, &link.sql.id);
-    let condition = match from {
-        From::Beginning => format!("{id} IS NOT NULL"),
-        From::Since(_) => format!("{column} >= ?2"),
-        From::After(_) => format!("({column}, {id}) > (?2, ?3)"),
+    let id = &link.sql.id;
+    let mut page = RowPage::default();
+    let is_uniform = match from {
+        From::Beginning => fill(link, column, &format!("{id} IS NOT NULL"), &[], shape, limit, &mut page)?,
+        From::Since(stamp) => {
+            fill(link, column, &format!("{column} >= ?2"), &[&stamp.cell()], shape, limit, &mut page)?
+        }
+        From::After(mark) => {
+            let (stamp, key) = (mark.stamp.cell(), key_of(&RegistrationId::new(mark.id.clone())));
+            let same = format!("{column} = ?2 AND {id} > ?3");
+            let later = format!("{column} > ?2");
+            fill(link, column, &same, &[&stamp, &key], shape, limit, &mut page)?
+                && fill(link, column, &later, &[&stamp], shape, limit, &mut page)?
+        }
     };
+    Ok(is_uniform.then_some(page))
+}
+
+/// Adds rows up to the limit; false where a row's time is in another form than the rest.
+fn fill(
+    link: &Link,
+    column: &str,
+    condition: &str,
+    bounds: &[&dyn ToSql],
+    shape: Shape,
+    limit: usize,
+    page: &mut RowPage,
+) -> Result<bool, Fault> {
+    let sql = &link.sql;
     let text = format!(
         "SELECT {columns}, {column}, {live} {from} WHERE {condition} ORDER BY {column}, {id} LIMIT ?1",
         columns = sql.columns,
         live = sql.live,
-        from = sql.from
+        from = sql.from,
+        id = sql.id
     );
-    let limit_value = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut params: Vec<Box<dyn ToSql>> = vec![Box::new(limit_value)];
-    match from {
-        From::Beginning => (),
-        From::Since(stamp) => params.push(Box::new(stamp.cell())),
-        From::After(mark) => {
-            params.push(Box::new(mark.stamp.cell()));
-            params.push(Box::new(key_of(&RegistrationId::new(mark.id.clone()))));
-        }
-    }
+    let room = i64::try_from(limit.saturating_sub(page.count)).unwrap_or(i64::MAX);
+    let mut params: Vec<&dyn ToSql> = vec![&room];
+    params.extend(bounds);
     let mut statement = link.conn.prepare_cached(&text)?;
-    let mut found = statement.query(rusqlite::params_from_iter(params))?;
-    let mut page = RowPage { rows: Vec::new(), removed: Vec::new(), last: None, is_full: false };
-    let mut count = 0;
+    let mut found = statement.query(params.as_slice())?;
     while let Some(row) = found.next()? {
         let stamp = cell(row, sql.width)?;
         let is_like_the_rest = match (shape, shape_of(&stamp)) {
             (Shape::Of(rest), Some(own)) => sorts_by_time(rest, own),
             _ => false,
         };
-        let (true, Some(stamp)) = (is_like_the_rest, Stamp::of(&stamp)) else { return Ok(None) };
+        let (true, Some(stamp)) = (is_like_the_rest, Stamp::of(&stamp)) else { return Ok(false) };
         let id = id_of(row, 0)?;
         page.last = Some(Mark { stamp, id: id.as_str().to_owned() });
         if row.get(sql.width + 1)? {
@@ -115,10 +134,9 @@ fn read_page(
         } else {
             page.removed.push(id);
         }
-        count += 1;
+        page.count += 1;
     }
-    page.is_full = count == limit;
-    Ok(Some(page))
+    Ok(true)
 }
 
 /// How the column is written.

@@ -41,3 +41,16 @@ pub async fn create_register(path: &Path) -> Result<(), RegisterError> {
     })
     .await
 }
+/// Runs statements of the website's on the register in `path`, all or none: what a form or a member of staff does.
+pub async fn run_script(path: &Path, script: &str) -> Result<(), RegisterError> {
+    let (path, script) = (path.to_owned(), script.to_owned());
+    let place = path.display().to_string();
+    on_a_thread(&place, "-", move || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(&path, flags)?;
+        conn.busy_timeout(std::time::Duration::from_secs(5))?;
+        conn.execute_batch(&script)?;
+        Ok(())
+    })
+    .await
+}

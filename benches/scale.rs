@@ -1,0 +1,228 @@
+//! The figures of the design, each beside its floor, measured in the same run: `cargo bench --bench scale -- 100000`.
+//!
+//! The sandbox is a process of its own, and so is `rosterd`: CPU time and memory are those of `rosterd` alone. No figure
+//! fails anything; the last column says by how much the bar is kept or missed.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and may panic")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, StreamExt};
+use rosterd::mailchimp::http::{HttpOptions, HttpTransport};
+use rosterd::mailchimp::transport::{Method, Request, Transport};
+use rosterd::registrations::{create_register, run_script};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const LATENCY_MS: u64 = 100;
+const CONNECTIONS: usize = 10;
+const NEW_REGISTRATIONS: usize = 10_000;
+
+/// A sandbox in a process of its own.
+struct Audience {
+    child: Child,
+    base_url: String,
+    key: String,
+    id: String,
+    transport: HttpTransport,
+}
+
+impl Audience {
+    fn start() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rosterd"))
+            .args(["sandbox", "--listen", "127.0.0.1:0", "--json"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let told: Value = serde_json::from_str(&line).unwrap();
+        let text = |key: &str| told[key].as_str().unwrap().to_owned();
+        let base_url = text("base_url");
+        let transport = HttpTransport::new(HttpOptions::new(base_url.clone())).unwrap();
+        Self { child, key: text("api_key"), id: text("audience"), base_url, transport }
+    }
+
+    async fn control(&self, path: &str, body: Option<Value>) -> Value {
+        let root = HttpTransport::new(HttpOptions::new(self.base_url.trim_end_matches("/3.0"))).unwrap();
+        let method = if body.is_some() { Method::Post } else { Method::Get };
+        let body = body.map(|body| body.to_string().into_bytes());
+        let target = format!("/_sandbox/{path}");
+        let answer = root.send(Request { method, target, body, authorization: None }).await.unwrap();
+        serde_json::from_slice(&answer.body).unwrap_or_default()
+    }
+
+    async fn latency(&self, milliseconds: u64) {
+        self.control("faults", Some(json!({ "latency_ms": milliseconds }))).await;
+    }
+
+    /// Sends the requests again that were logged, ten at a time, and throws the answers away.
+    async fn replay(&self, log: &Value) -> Duration {
+        let authorization = format!("Bearer {}", self.key);
+        let entries = log.as_array().unwrap();
+        let pages = entries.iter().filter(|entry| entry["pattern"] == "/lists/{list_id}/members");
+        let targets: Vec<String> = pages.map(|entry| target(entry)).collect();
+        let begun = Instant::now();
+        stream::iter(targets)
+            .for_each_concurrent(CONNECTIONS, |target| {
+                let authorization = Some(authorization.clone());
+                async {
+                    drop(
+                        self.transport
+                            .send(Request { method: Method::Get, target, body: None, authorization })
+                            .await,
+                    )
+                }
+            })
+            .await;
+        begun.elapsed()
+    }
+}
+
+fn target(entry: &Value) -> String {
+    let (path, query) = (entry["path"].as_str().unwrap(), entry["query"].as_str().unwrap_or_default());
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+impl Drop for Audience {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What one run of `rosterd` took.
+struct Taken {
+    wall: Duration,
+    cpu: Duration,
+    peak_mib: u64,
+    report: Value,
+}
+
+fn configure(directory: &Path, audience: &Audience) -> PathBuf {
+    std::fs::write(directory.join("key"), &audience.key).unwrap();
+    let text = format!(
+        "[registrations]\nurl = \"sqlite:registrations.db\"\n[mailchimp]\napi_key_file = \"key\"\naudience = \"{}\"\n\
+         base_url = \"{}\"\nconnections = {CONNECTIONS}\n[state]\npath = \"state.db\"\n\
+         [guard]\ncreations = \"100%\"\n\
+         [[merge_field]]\ncolumn = \"first_name\"\ntag = \"FNAME\"\n[[merge_field]]\ncolumn = \"last_name\"\ntag = \"LNAME\"\n",
+        audience.id, audience.base_url
+    );
+    let path = directory.join("rosterd.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// Runs `rosterd sync`; its peak is read from the kernel while it runs.
+fn sync(config: &Path, arguments: &[&str]) -> Taken {
+    let begun = Instant::now();
+    let before = children();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rosterd"))
+        .arg("--config")
+        .arg(config)
+        .args(["sync", "--json"])
+        .args(arguments)
+        .env("ROSTERD_LOG", "warn")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut peak_mib = 0;
+    while child.try_wait().unwrap().is_none() {
+        peak_mib = peak_mib.max(resident_peak(child.id()));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let wall = begun.elapsed();
+    let output = child.wait_with_output().unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
+        println!("{}", String::from_utf8_lossy(&output.stderr));
+        Value::Null
+    });
+    let after = children();
+    Taken { wall, cpu: after - before, peak_mib, report }
+}
+
+/// The largest resident memory of a process so far, in MiB.
+fn resident_peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kib| kib.parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
+}
+
+/// CPU time of all children that ended so far, from `/proc/self/stat` (fields 16 and 17, in ticks of 10 ms).
+fn children() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks: u64 = fields[13].parse::<u64>().unwrap() + fields[14].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
+}
+
+fn row(work: &str, measured: &str, floor: &str, bar: &str) {
+    println!("| {work:44} | {measured:28} | {floor:22} | {bar:22} |");
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.2} s", duration.as_secs_f64())
+}
+
+async fn measure(members: usize) {
+    let directory = TempDir::new().unwrap();
+    let audience = Audience::start();
+    let config = configure(directory.path(), &audience);
+    create_register(&directory.path().join("registrations.db")).await.unwrap();
+    audience.control("populate", Some(json!({ "count": members }))).await;
+    let adoption = sync(&config, &["--full", "--yes"]);
+    row(&format!("first adoption, {members} members, no latency"), &seconds(adoption.wall), "-", "-");
+    sync(&config, &[]);
+    audience.latency(LATENCY_MS).await;
+    audience.control("reset-log", Some(json!({}))).await;
+    let full = sync(&config, &["--full"]);
+    let log = audience.control("log", None).await;
+    let floor = audience.replay(&log).await;
+    let ratio = format!(
+        "{:.2} x (bar 1.3 x)",
+        full.report["duration_ms"].as_f64().unwrap_or(0.0) / 1000.0 / floor.as_secs_f64()
+    );
+    let duration = Duration::from_millis(full.report["duration_ms"].as_u64().unwrap_or(0));
+    let measured = format!("{}, {} CPU", seconds(duration), seconds(full.cpu));
+    row(&format!("full cycle, nothing changed, {members}"), &measured, &seconds(floor), &ratio);
+    row(
+        "  its peak of resident memory",
+        &format!("{} MiB", full.peak_mib),
+        "one page a connection",
+        "150 MiB",
+    );
+    sync(&config, &[]);
+    let idle = sync(&config, &[]);
+    row(
+        "idle incremental cycle",
+        &format!("{} requests", idle.report["requests"]),
+        "2 requests",
+        "2 requests",
+    );
+    add_registrations(directory.path()).await;
+    let new = sync(&config, &[]);
+    let applied = format!("{} requests, {} applied", new.report["requests"], new.report["applied"]);
+    row(&format!("{NEW_REGISTRATIONS} new registrations"), &applied, "20 requests", "25 requests");
+}
+
+async fn add_registrations(directory: &Path) {
+    let script = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {NEW_REGISTRATIONS})
+         INSERT INTO registrations (email, first_name) SELECT 'new' || i || '@alliance.test', 'N' || i FROM n;"
+    );
+    run_script(&directory.join("registrations.db"), &script).await.unwrap();
+}
+
+#[tokio::main]
+async fn main() {
+    let sizes: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let sizes = if sizes.is_empty() { vec![1_000, 100_000] } else { sizes };
+    row("work", "measured", "floor", "bar");
+    for members in sizes {
+        measure(members).await;
+    }
+}

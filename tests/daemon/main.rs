@@ -1,0 +1,17 @@
+//! The real cycle between a register and a sandbox audience: what people do on either side, and what becomes of it.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod adoption;
+mod collisions;
+mod crash;
+mod groups;
+mod leaving;
+mod movement;
+mod register;
+mod requests;
+mod returning;
+mod sides;
+mod story;
+mod tap;
+mod weather;
+mod world;

@@ -1,0 +1,293 @@
+//! A register, a sandbox audience and the real cycle between them, in one process, with a clock that stands still.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rosterd::clock::Clock;
+use rosterd::cycle::{Adoption, Cycle, Report, Seed};
+use rosterd::mailchimp::client::{ClientOptions, MailchimpClient};
+use rosterd::mailchimp::provision::{CategoryShape, NewMergeField, ProvisionAudience};
+use rosterd::mailchimp::retry::RetryOptions;
+use rosterd::mailchimp::schema::{AudienceMapping, DimensionTarget};
+use rosterd::model::{Dimension, FieldKind, MergeTag};
+use rosterd::observe::{Progress, Scope};
+use rosterd::reconcile::guard::Limits;
+use rosterd::reconcile::policy::{Direction, Policy};
+use rosterd::registrations::mapping::{MappedValues, RegisterMapping};
+use rosterd::registrations::{create_register, open_sqlite};
+use rosterd::sandbox::{Person, Sandbox, SandboxOptions};
+use rosterd::state::State;
+use rusqlite::Connection;
+use secrecy::SecretString;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::tap::Tap;
+
+/// When every story begins.
+pub(crate) const START: &str = "2026-03-01T12:00:00Z";
+
+/// How a world is set up.
+#[derive(Clone, Default)]
+pub(crate) struct Setup {
+    /// Who wins what; the tags of its working groups are Rosterd's.
+    pub(crate) policy: Policy,
+    /// The account in Mailchimp.
+    pub(crate) options: SandboxOptions,
+    /// The columns of the register.
+    pub(crate) register: RegisterMapping,
+    /// Where topics stand in Mailchimp.
+    pub(crate) topics: Topics,
+}
+
+/// Where topics stand in Mailchimp.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Topics {
+    /// In an interest category of which any number can be chosen.
+    #[default]
+    Checkboxes,
+    /// In one of which only one can.
+    Radio,
+    /// In tags that begin with `topic: `.
+    Tags,
+}
+
+/// Both sides and what is between them.
+pub(crate) struct World {
+    /// The pretend Mailchimp.
+    pub(crate) sandbox: Sandbox,
+    /// The wire to it.
+    pub(crate) tap: Tap,
+    /// The cycle between the sides.
+    pub(crate) cycle: Cycle,
+    /// The time, the same for all.
+    pub(crate) clock: Clock,
+    pub(crate) register: Connection,
+    pub(crate) directory: TempDir,
+    setup: Setup,
+    forgetful: bool,
+}
+
+impl World {
+    /// An empty register and an empty audience with two merge fields and one category, nothing adopted yet.
+    pub(crate) async fn new(policy: Policy) -> Self {
+        Self::built(Setup { policy, ..Setup::default() }).await
+    }
+
+    /// The same, set up otherwise.
+    pub(crate) async fn built(setup: Setup) -> Self {
+        let clock = Clock::set_at(START.parse().unwrap());
+        let sandbox = Sandbox::with_options(clock.clone(), setup.options.clone());
+        let tap = Tap::new(sandbox.clone());
+        let directory = directory();
+        let path = directory.path().join("registrations.db");
+        create_register(&path).await.unwrap();
+        let register = Connection::open(&path).unwrap();
+        live_in_the_story(&register);
+        tell_the_time(&register, &clock);
+        if let Some(groups) = &setup.register.working_groups {
+            let columns = "registration_id INTEGER NOT NULL, name TEXT NOT NULL";
+            register.execute_batch(&format!("CREATE TABLE {} ({columns})", groups.table)).unwrap();
+        }
+        let client = client(&sandbox, &tap, &clock, &setup);
+        for (tag, name) in [("FNAME", "First name"), ("LNAME", "Last name")] {
+            provide_field(&client, tag, name).await;
+        }
+        let shape =
+            if setup.topics == Topics::Radio { CategoryShape::Radio } else { CategoryShape::Checkboxes };
+        let category = client.create_category("Topics", shape).await.unwrap();
+        for interest in ["Finance", "Health", "Water"] {
+            client.create_interest(&category, interest).await.unwrap();
+        }
+        let cycle = cycle(&directory, client, &clock, &setup).await;
+        sandbox.reset_log();
+        Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful: false }
+    }
+
+    /// A world with a first adoption of what `fill` put on both sides.
+    pub(crate) async fn adopted(policy: Policy, fill: impl FnOnce(&Self)) -> Self {
+        Self::adopted_as(Setup { policy, ..Setup::default() }, fill).await
+    }
+
+    /// The same, set up otherwise.
+    pub(crate) async fn adopted_as(setup: Setup, fill: impl FnOnce(&Self)) -> Self {
+        let world = Self::built(setup).await;
+        fill(&world);
+        world.cycle.run(Scope::Full, Adoption::Yes).await.unwrap();
+        world.later(60);
+        world
+    }
+
+    /// What people do in Mailchimp.
+    pub(crate) fn person(&self) -> Person {
+        self.sandbox.person()
+    }
+
+    /// Time passes, in seconds.
+    pub(crate) fn later(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+        tell_the_time(&self.register, &self.clock);
+    }
+
+    /// Runs a cycle of what changed, a minute later.
+    pub(crate) async fn sync(&self) -> Report {
+        self.try_sync().await.unwrap()
+    }
+
+    /// Runs a cycle of what changed that may fail, a minute later.
+    pub(crate) async fn try_sync(&self) -> Result<Report, rosterd::cycle::CycleError> {
+        self.later(60);
+        self.cycle.run(Scope::Incremental, Adoption::Ask).await
+    }
+
+    /// Runs a full cycle, a minute later.
+    pub(crate) async fn sync_full(&self) -> Report {
+        self.later(60);
+        self.cycle.run(Scope::Full, Adoption::Ask).await.unwrap()
+    }
+
+    /// Two further cycles find nothing to do, the second with two requests.
+    pub(crate) async fn assert_quiet(&self) {
+        self.sync().await;
+        let report = self.sync().await;
+        assert_eq!((report.planned - report.held, report.requests), (0, 2), "{report:?}");
+    }
+
+    /// The only hold that waits for a decision.
+    pub(crate) async fn hold(&self) -> rosterd::state::HoldSummary {
+        let holds = self.cycle.state.holds().await.unwrap();
+        assert_eq!(holds.len(), 1, "{holds:?}");
+        holds[0].clone()
+    }
+
+    /// The process ends and starts again on the same files.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful } = self;
+        drop(cycle);
+        if forgetful {
+            for name in ["state.db", "state.db-wal", "state.db-shm"] {
+                let _ = std::fs::remove_file(directory.path().join(name));
+            }
+        }
+        let client = client(&sandbox, &tap, &clock, &setup);
+        let cycle = self::cycle(&directory, client, &clock, &setup).await;
+        Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful: false }
+    }
+
+    /// The state file is lost, and the process starts again.
+    pub(crate) async fn lose_the_state(mut self) -> Self {
+        self.forgetful = true;
+        self.restart().await
+    }
+
+    /// The process ends and starts again with another policy.
+    pub(crate) async fn restart_with(mut self, policy: Policy) -> Self {
+        self.setup.policy = policy;
+        self.restart().await
+    }
+}
+
+/// The register's triggers go by the clock of the story, not by the machine's.
+fn live_in_the_story(register: &Connection) {
+    register.pragma_update(None, "synchronous", "OFF").unwrap();
+    let mut triggers =
+        register.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
+    let triggers: Vec<(String, String)> =
+        triggers.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    register
+        .execute_batch("CREATE TABLE story_clock (now TEXT); INSERT INTO story_clock VALUES ('')")
+        .unwrap();
+    for (name, sql) in triggers {
+        let told = sql.replace("strftime('%Y-%m-%dT%H:%M:%fZ', 'now')", "(SELECT now FROM story_clock)");
+        assert_ne!(told, sql, "{name} goes by no clock");
+        register.execute_batch(&format!("DROP TRIGGER {name}; {told}")).unwrap();
+    }
+    register
+        .execute_batch(
+            "CREATE TRIGGER dated_by_default AFTER INSERT ON registrations
+             WHEN NEW.created_at > (SELECT now FROM story_clock)
+             BEGIN UPDATE registrations SET created_at = (SELECT now FROM story_clock),
+                updated_at = (SELECT now FROM story_clock) WHERE id = NEW.id; END",
+        )
+        .unwrap();
+}
+
+fn tell_the_time(register: &Connection, clock: &Clock) {
+    register.execute("UPDATE story_clock SET now = ?1", [clock.now().to_string()]).unwrap();
+}
+
+/// In memory where the machine has such a place: the state syncs every transaction.
+fn directory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+async fn provide_field(client: &MailchimpClient, tag: &str, name: &str) {
+    let field = NewMergeField {
+        tag: MergeTag::parse(tag).unwrap(),
+        name: name.to_owned(),
+        kind: FieldKind::Text,
+        choices: Vec::new(),
+    };
+    // The sandbox begins with some of the fields that every audience begins with.
+    let _ = client.create_merge_field(&field).await;
+}
+
+fn mapping(setup: &Setup) -> AudienceMapping {
+    let target = match setup.topics {
+        Topics::Checkboxes | Topics::Radio => DimensionTarget::Category("Topics".to_owned()),
+        Topics::Tags => DimensionTarget::TagPrefix("topic: ".to_owned()),
+    };
+    AudienceMapping {
+        tags: ["FNAME", "LNAME"].map(|tag| MergeTag::parse(tag).unwrap()).into(),
+        dimensions: BTreeMap::from([(Dimension::new("topic"), target)]),
+        group_tags: setup.policy.working_groups.iter().map(|group| group.tag.clone()).collect(),
+    }
+}
+
+fn client(sandbox: &Sandbox, tap: &Tap, clock: &Clock, setup: &Setup) -> MailchimpClient {
+    let options = ClientOptions {
+        api_key: SecretString::from(sandbox.api_key()),
+        audience: sandbox.audience_id(),
+        connections: 6,
+        retry: RetryOptions { jitter: 0.0, budget: Duration::from_secs(20), ..RetryOptions::default() },
+    };
+    MailchimpClient::new(options, mapping(setup), clock.clone(), Arc::new(tap.clone())).unwrap()
+}
+
+async fn cycle(directory: &TempDir, client: MailchimpClient, clock: &Clock, setup: &Setup) -> Cycle {
+    let fields = [("FNAME", "first_name"), ("LNAME", "last_name")];
+    let tag = |tag: &str| MergeTag::parse(tag).unwrap();
+    let values = MappedValues {
+        fields: fields.map(|(name, column)| (tag(name), column.to_owned())).into(),
+        dimensions: [Dimension::new("topic")].into(),
+    };
+    let path = directory.path().join("registrations.db");
+    let local = open_sqlite(&path, &setup.register, &values).await.unwrap();
+    Cycle {
+        local: Arc::new(local),
+        remote: Arc::new(client),
+        state: state(directory, clock).await,
+        clock: clock.clone(),
+        seed: Seed {
+            policy: setup.policy.clone(),
+            directions: fields.map(|(name, _)| (tag(name), Direction::Both)).into(),
+            read_as: String::new(),
+        },
+        limits: Limits::default(),
+        connections: 6,
+        progress: watch::Sender::new(Progress::default()),
+        stop: CancellationToken::new(),
+    }
+}
+
+/// Opens the state once the work of a process that was cut down has let go of it.
+async fn state(directory: &TempDir, clock: &Clock) -> State {
+    loop {
+        match State::open(directory.path().join("state.db"), clock).await {
+            Err(rosterd::state::StateError::Locked { .. }) => tokio::task::yield_now().await,
+            opened => return opened.unwrap(),
+        }
+    }
+}
