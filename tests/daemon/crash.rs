@@ -40,7 +40,9 @@ async fn before_an_ordinary_cycle() -> World {
     world.register("new@alliance.test", "New");
     world.register("newer@alliance.test", "Newer");
     let person = world.person();
-    person.edit_preferences("p4@alliance.test", &FormEntry::new().field("FNAME", "Edited").tick("Water")).unwrap();
+    person
+        .edit_preferences("p4@alliance.test", &FormEntry::new().field("FNAME", "Edited").tick("Water"))
+        .unwrap();
     person.unsubscribe("p5@alliance.test").unwrap();
     person.change_address("p6@alliance.test", "p6@moved.test").unwrap();
     person.subscribe_by_form("form@alliance.test", &FormEntry::new().field("FNAME", "Form")).unwrap();
