@@ -194,15 +194,17 @@ impl Question<'_> {
 
     /// When the person left, by Mailchimp: as remembered, else when the contact last changed, else now.
     ///
-    /// Never before an opt-in that both sides already knew of.
+    /// An archived contact is out anew: what the register said before that is not later. Never before an opt-in that
+    /// both sides already knew of.
     fn left_remotely(&self, remote: &RemoteWord) -> Timestamp {
-        // A bounce in between is no opt-out: what follows it is first seen now.
-        let was_out =
-            matches!(self.base.remote, Some(SubscriptionStatus::Unsubscribed | SubscriptionStatus::Archived));
-        if let Some(remembered) = self.base.opted_out_at.filter(|_| was_out) {
-            return remembered;
+        let remembered = self.base.opted_out_at;
+        match remembered.filter(|_| self.base.remote == Some(remote.status)) {
+            Some(remembered) => remembered,
+            None => {
+                let left = self.not_before(self.base.local_at, remote.changed_at);
+                remembered.map_or(left, |remembered| remembered.max(left))
+            }
         }
-        self.not_before(self.base.local_at, remote.changed_at)
     }
 
     /// The time of an opt-out at `left`, now where that is unknown or yet to come; never before the opt-in at `known`.
