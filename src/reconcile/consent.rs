@@ -189,26 +189,35 @@ impl Question<'_> {
             Some(_) | None => false,
         };
         let remembered = self.base.opted_out_at.filter(|_| was_out);
-        self.not_before(self.base.remote_at, remembered.max(local.at.filter(|_| local.timed)))
+        let said = local.at.filter(|at| local.timed && !self.ahead(*at));
+        self.not_before(self.base.remote_at, remembered.max(said))
     }
 
     /// When the person left, by Mailchimp: as remembered, else when the contact last changed, else now.
     ///
-    /// Never before an opt-in that both sides already knew of.
+    /// An archived contact is out anew: what the register said before that is not later. Never before an opt-in that
+    /// both sides already knew of.
     fn left_remotely(&self, remote: &RemoteWord) -> Timestamp {
-        // A bounce in between is no opt-out: what follows it is first seen now.
-        let was_out =
-            matches!(self.base.remote, Some(SubscriptionStatus::Unsubscribed | SubscriptionStatus::Archived));
-        if let Some(remembered) = self.base.opted_out_at.filter(|_| was_out) {
-            return remembered;
+        let remembered = self.base.opted_out_at;
+        match remembered.filter(|_| self.base.remote == Some(remote.status)) {
+            Some(remembered) => remembered,
+            None => {
+                let left =
+                    self.not_before(self.base.local_at, remote.changed_at.filter(|at| !self.ahead(*at)));
+                remembered.map_or(left, |remembered| remembered.max(left))
+            }
         }
-        self.not_before(self.base.local_at, remote.changed_at)
     }
 
-    /// The time of an opt-out at `left`, now where that is unknown or yet to come; never before the opt-in at `known`.
+    /// The time of an opt-out at `left`, never before the opt-in at `known`; where nobody knows its time it is now,
+    /// and nothing that shows by now is later.
     fn not_before(&self, known: Option<Timestamp>, left: Option<Timestamp>) -> Timestamp {
-        let left = left.map_or(self.observed_at, |left| left.min(self.observed_at));
-        known.filter(|known| !self.ahead(*known)).map_or(left, |known| left.max(known))
+        let shown = [self.local.and_then(|word| word.at), self.remote.and_then(|word| word.opted_in_at)];
+        let latest = |times: [Option<Timestamp>; 2], from: Timestamp| {
+            times.into_iter().flatten().filter(|at| !self.ahead(*at)).fold(from, Timestamp::max)
+        };
+        let left = left.unwrap_or_else(|| latest(shown, self.observed_at));
+        latest([known, None], left)
     }
 
     /// Whether an opt-in at `at` undoes an opt-out at `left`: a tie is not later, and the future proves nothing.

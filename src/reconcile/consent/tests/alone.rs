@@ -68,6 +68,15 @@ fn archived_by_staff_makes_the_rows_unsubscribed() {
 }
 
 #[test]
+fn archiving_somebody_who_had_left_is_an_opt_out_of_its_own() {
+    let sides = (local(Subscribed, -20), remote(Archived, -80, -5));
+    let base = left(Unsubscribed, Unsubscribed, -50);
+    check("registered before it", &policy(), base.clone(), sides, write(Unsubscribed, -5));
+    let sides = (local(Subscribed, -2), remote(Archived, -80, -5));
+    check("registered after it", &policy(), base, sides, send(Pending));
+}
+
+#[test]
 fn deleted_in_mailchimp_makes_the_rows_unsubscribed() {
     let both = stood(Subscribed, Subscribed);
     let decision =

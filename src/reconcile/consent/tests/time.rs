@@ -24,6 +24,21 @@ fn an_opt_out_of_the_future_counts_from_now() {
     let sides = (local(Unsubscribed, 600), remote(Subscribed, -80, -80));
     let decision = check("future", &policy(), stood(Subscribed, Subscribed), sides, send(Unsubscribed));
     assert_eq!(decision.standing.opted_out_at, Some(at(0)));
+    let later = Question {
+        observed_at: at(9),
+        ..question(&decision.standing, sides.0, remote(Unsubscribed, -80, 0), &policy())
+    };
+    assert_eq!(decide(&later).standing.opted_out_at, Some(at(0)), "and stays there");
+}
+
+#[test]
+fn nothing_that_shows_is_later_than_an_opt_out_of_unknown_time() {
+    // Mailchimp's clock is a little ahead of ours.
+    let sides = (untimed(Unsubscribed, -90), remote(Subscribed, 2, 2));
+    let decision = check("no time", &policy(), stood(Subscribed, Subscribed), sides, send(Unsubscribed));
+    assert_eq!(decision.standing.opted_out_at, Some(at(2)));
+    let sides = (local(Unsubscribed, 3), remote(Subscribed, 2, 2));
+    check("a fast clock", &policy(), stood(Subscribed, Subscribed), sides, send(Unsubscribed));
 }
 
 #[test]
