@@ -15,14 +15,15 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::ApplyError;
 use crate::clock::Clock;
 use crate::mailchimp::{AudienceError, WriteAudience};
-use crate::observe::{ObserveError, Progress, Scope};
+use crate::observe::{ObserveError, Scope};
+use crate::progress::Progress;
 use crate::reconcile::guard::Limits;
 use crate::registrations::WriteRegistrations;
 use crate::state::{CycleKind, State, StateError};
 
 pub use guarding::{ADOPTION, Adoption, guard};
 pub use policy::{Seed, assemble};
-pub use prepare::{forget_schema_age, must_read_all, read_schema};
+pub use prepare::{adoption_phase, forget_schema_age, must_read_all, read_schema};
 pub use report::{Report, SidesRead};
 pub use staging::{Conflicts, reconcile_all};
 

@@ -18,7 +18,7 @@ use crate::mailchimp::http::{HttpOptions, HttpTransport};
 use crate::mailchimp::retry::RetryOptions;
 use crate::mailchimp::schema::{AudienceMapping, AudienceSchema, DimensionTarget};
 use crate::model::MergeTag;
-use crate::observe::Progress;
+use crate::progress::Progress;
 use crate::reconcile::policy::{Policy, RegisterFeatures};
 use crate::registrations::mapping::{MappedValues, RegisterMapping};
 use crate::registrations::{ReadRegistrations, WriteRegistrations, open_sqlite, open_sqlite_read_only};

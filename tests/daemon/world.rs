@@ -11,7 +11,8 @@ use rosterd::mailchimp::provision::{CategoryShape, NewMergeField, ProvisionAudie
 use rosterd::mailchimp::retry::RetryOptions;
 use rosterd::mailchimp::schema::{AudienceMapping, DimensionTarget};
 use rosterd::model::{Dimension, FieldKind, MergeTag};
-use rosterd::observe::{Progress, Scope};
+use rosterd::observe::Scope;
+use rosterd::progress::Progress;
 use rosterd::reconcile::guard::Limits;
 use rosterd::reconcile::policy::{Direction, Policy};
 use rosterd::registrations::mapping::{MappedValues, RegisterMapping};
