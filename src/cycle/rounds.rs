@@ -47,7 +47,10 @@ impl Cycle {
         }
         self.note_unusable().await?;
         report.counts(&self.state).await?;
-        self.state.expire_approvals(id, self.clock.now()).await?;
+        // What was approved could not be carried out while paused: the approval waits, too.
+        if self.state.paused().await? == Pause::Running {
+            self.state.expire_approvals(id, self.clock.now()).await?;
+        }
         Ok(())
     }
 

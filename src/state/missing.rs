@@ -158,4 +158,16 @@ mod tests {
         assert_eq!(unseen(&state).await, []);
         assert_eq!(state.count_unseen_contacts().await.unwrap(), 0);
     }
+
+    #[tokio::test]
+    async fn a_member_knows_the_hold_that_keeps_its_missing_contact() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a", "b"]).await;
+        walk(&state, &["a"]).await;
+        let held = state.hold_missing("too many".to_owned(), now()).await.unwrap().unwrap();
+        assert_eq!(state.missing_hold_of(all[0]).await.unwrap(), None);
+        assert_eq!(state.missing_hold_of(all[1]).await.unwrap(), Some(held.id.clone()));
+        state.approve(held.id, later(1)).await.unwrap();
+        assert_eq!(state.missing_hold_of(all[1]).await.unwrap(), None);
+    }
 }

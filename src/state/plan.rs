@@ -308,4 +308,39 @@ mod tests {
         assert_ne!(of("a", archive(None)), of("b", archive(None)));
         assert_ne!(of("a", rename("x")), of("a", rename("y")));
     }
+
+    #[tokio::test]
+    async fn an_operation_knows_the_hold_that_lists_it_and_what_was_decided() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a"]).await;
+        let number = policy(&state, "one").await;
+        let plan = to_do(&trio(&state, all[0]).await, vec![(archive(), Class::Removal)]);
+        state.begin_plan().await.unwrap();
+        state.stage(vec![plan], number).await.unwrap();
+        assert_eq!(state.holding_of(email("a"), archive()).await.unwrap(), None);
+        let everything = vec![crate::state::Selection::Everything];
+        let held = state.hold("removals", everything, "a test".to_owned(), now()).await.unwrap().unwrap();
+        let of_a = state.holding_of(email("a"), archive()).await.unwrap();
+        assert_eq!(of_a, Some((held.id.clone(), Decision::Open)));
+        assert_eq!(state.holding_of(email("b"), archive()).await.unwrap(), None);
+        state.reject(held.id.clone(), later(1)).await.unwrap();
+        let of_a = state.holding_of(email("a"), archive()).await.unwrap();
+        assert_eq!(of_a, Some((held.id, Decision::Rejected)));
+    }
+
+    #[tokio::test]
+    async fn what_members_wait_for_is_counted_by_its_words() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["a", "b", "c"]).await;
+        let number = policy(&state, "one").await;
+        for (member, waits) in all.iter().zip([Some("a confirmation"), Some("a confirmation"), None]) {
+            let plan = agreed(&trio(&state, *member).await);
+            let plan = MemberPlan { waits: waits.map(str::to_owned), ..plan };
+            state.stage(vec![plan], number).await.unwrap();
+        }
+        let waiting = state.waiting().await.unwrap();
+        assert_eq!(waiting.into_iter().collect::<Vec<_>>(), [("a confirmation".to_owned(), 2)]);
+        let page = state.members(Some(all[0]), 10, now()).await.unwrap();
+        assert_eq!(page.iter().map(|trio| trio.id).collect::<Vec<_>>(), all[1..]);
+    }
 }

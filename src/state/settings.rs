@@ -251,4 +251,16 @@ mod tests {
         assert_eq!(state.adopted_at().await.unwrap(), Some(now()));
         assert_eq!(state.full_observed_at().await.unwrap(), Some(later(2)));
     }
+
+    #[tokio::test]
+    async fn what_stops_every_cycle_is_remembered_until_cycles_work_again() {
+        let (directory, state) = open().await;
+        assert_eq!(state.fatal().await.unwrap(), None);
+        state.set_fatal(Some("the key is invalid".to_owned())).await.unwrap();
+        drop(state);
+        let state = reopen(&directory).await;
+        assert_eq!(state.fatal().await.unwrap().as_deref(), Some("the key is invalid"));
+        state.set_fatal(None).await.unwrap();
+        assert_eq!(state.fatal().await.unwrap(), None);
+    }
 }

@@ -203,4 +203,20 @@ mod tests {
         assert_eq!((counts.with_contact, counts.with_rows, counts.with_base), (1, 1, 1));
         assert_eq!(counts.unsettled, 1);
     }
+
+    #[tokio::test]
+    async fn unusable_rows_come_page_by_page_whether_noted_or_not() {
+        let (_directory, state) = open().await;
+        let rows = vec![
+            unusable("9", "no address", None),
+            unusable("1", "no status", Some("")),
+            unusable("5", "no status", Some("no status")),
+        ];
+        state.put_readings(vec![row("2", "a")], rows).await.unwrap();
+        let page = |after: Option<&str>| state.unusable(after.map(RegistrationId::new), 2);
+        let ids = |rows: Vec<UnusableRow>| rows.iter().map(|row| row.id.to_string()).collect::<Vec<_>>();
+        assert_eq!(ids(page(None).await.unwrap()), ["9", "1"]);
+        assert_eq!(ids(page(Some("1")).await.unwrap()), ["5"]);
+        assert_eq!(ids(page(Some("5")).await.unwrap()), [""; 0]);
+    }
 }

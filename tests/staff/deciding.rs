@@ -42,6 +42,25 @@ async fn what_is_rejected_stays_back_and_can_still_be_approved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_approval_outlasts_a_pause() {
+    let scene = Scene::with(&["ada", "ben"]).await;
+    // Back without a later word of their own, and the register cannot prove one: always held.
+    scene.sandbox.person().unsubscribe(&email("ada")).unwrap();
+    scene.run(&["sync"]).await.ended(0);
+    scene.switch_consent_times_off();
+    scene.alter("UPDATE registrations SET subscription = 'subscribed' WHERE id = 1");
+    scene.run(&["sync"]).await.ended(3);
+    let id = scene.hold("unproven_invitations").await;
+    scene.run(&["pause"]).await.ended(0);
+    scene.run(&["approve", &id]).await.ended(0).says(&["writing is paused"]);
+    scene.run(&["sync"]).await;
+    assert_eq!(scene.sandbox.member(&email("ada")).unwrap()["status"], "unsubscribed");
+    scene.run(&["resume"]).await.ended(0);
+    scene.run(&["sync"]).await.ended(0);
+    assert_eq!(scene.sandbox.member(&email("ada")).unwrap()["status"], "pending");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_hold_is_refused_with_those_there_are() {
     let scene = Scene::new().await;
     scene.register("ada", "Finance");

@@ -164,6 +164,13 @@ membership = ["member"]
         self.website().execute_batch(sql).unwrap();
     }
 
+    /// The register no longer says since when somebody has their status.
+    pub(crate) fn switch_consent_times_off(&self) {
+        let config = std::fs::read_to_string(self.path("rosterd.toml")).unwrap();
+        let without = "[registrations.columns]\nsubscription_changed_at = \"\"\n[mailchimp]";
+        std::fs::write(self.path("rosterd.toml"), config.replace("[mailchimp]", without)).unwrap();
+    }
+
     /// Mailchimp is out of reach from now on.
     pub(crate) fn cut_off(&mut self) {
         self.stop = None;
