@@ -9,7 +9,7 @@ mod state;
 
 use serde_json::json;
 
-use crate::cli::check::finding::{Finding, Severity};
+use crate::cli::check::finding::{Finding, Severity, counted};
 use crate::cli::check::register::Register;
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::fit::{Audience, webhook_place};
@@ -126,12 +126,6 @@ fn print(looked: &Looked, output: Output) -> Result<(), Fault> {
         (errors, 0) => say(&format!("{}.", counted(errors, "error"))),
         (errors, notices) => say(&format!("{}, {}.", counted(errors, "error"), counted(notices, "notice"))),
     }
-}
-
-/// `1 row`, `2 rows`.
-fn counted(count: impl TryInto<u64>, noun: &str) -> String {
-    let count = count.try_into().unwrap_or(u64::MAX);
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Wrong configuration before unreachable sides: the order of the contract.

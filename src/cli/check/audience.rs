@@ -16,7 +16,7 @@ use crate::mailchimp::schema::AudienceSchema;
 const PATIENCE: RetryOptions = RetryOptions {
     initial_interval: Duration::from_millis(500),
     max_interval: Duration::from_secs(2),
-    budget: Duration::from_secs(6),
+    budget: Duration::from_secs(3),
     jitter: 0.5,
 };
 

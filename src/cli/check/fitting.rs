@@ -1,6 +1,6 @@
 //! What `check` finds between the configuration, the register and the audience. Pure.
 
-use crate::cli::check::finding::Finding;
+use crate::cli::check::finding::{Finding, counted};
 use crate::cli::fit::{Audience, Lacking, MAX_MERGE_TAG, MAX_TAG, Rows, WebhookPlace, did_you_mean, lacking};
 use crate::cli::mapped::Mapped;
 use crate::config::InterestTarget;
@@ -76,7 +76,8 @@ pub(super) fn webhook(place: &WebhookPlace, audience: &Audience) -> Vec<Finding>
     let outdated = place.outdated(&audience.webhooks);
     if outdated > 0 {
         let problem = format!(
-            "{outdated} webhooks of the audience call {} with another secret; delete them in Mailchimp",
+            "{} with another secret: {}; delete what is outdated in Mailchimp",
+            counted(outdated, "webhook"),
             place.shown
         );
         findings.push(Finding::notice("[web] webhook_path_secret", problem));
@@ -132,7 +133,7 @@ fn misfits(mapped: &Mapped<'_>, rows: &Rows) -> Vec<Finding> {
         let key = format!("[merge_field] tag {:?}", field.tag.as_str());
         let (column, held, unfit, filled) = (&field.column, misfits.held(), misfits.unfit, misfits.filled);
         let problem = format!(
-            "the audience's field holds {held}, and {unfit} of {filled} values in column {column:?} are none (the first \
+            "the audience's field holds {held}, and {unfit} of {filled} values in column {column:?} do not fit (the first \
              in row {first})"
         );
         findings.push(if unfit == filled {
@@ -163,7 +164,8 @@ fn interests(lacking: &Lacking, rows: &Rows, audience: &Audience) -> Vec<Finding
         for (name, count) in named.iter().take(NAMED) {
             let meant = did_you_mean(name, there.iter().copied(), quoted);
             let advice = format!("{}{PROVISION}", semicolon(&meant));
-            let problem = format!("the audience lacks {name:?}, which {count} rows name{meant}{advice}");
+            let rows = counted(*count, "row");
+            let problem = format!("the audience lacks {name:?}, found in {rows}{meant}{advice}");
             findings.push(Finding::notice(key.clone(), problem));
         }
         if named.len() > NAMED {
