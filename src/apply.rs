@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{AudienceError, WriteAudience};
-use crate::observe::{Phase, Progress};
+use crate::progress::{Phase, Progress};
 use crate::reconcile::plan::{Operation, Side};
 use crate::reconcile::policy::Policy;
 use crate::registrations::{RegisterError, WriteRegistrations};

@@ -4,6 +4,7 @@ mod guarding;
 mod policy;
 mod prepare;
 mod report;
+mod rounds;
 mod staging;
 
 use std::sync::Arc;
@@ -11,23 +12,20 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{Applied, ApplyError, apply};
+use crate::apply::ApplyError;
 use crate::clock::Clock;
-use crate::cycle::prepare::Prepared;
 use crate::mailchimp::{AudienceError, WriteAudience};
-use crate::observe::{ObserveError, Progress, Scope, Sources, observe};
+use crate::observe::{ObserveError, Scope};
+use crate::progress::Progress;
 use crate::reconcile::guard::Limits;
 use crate::registrations::WriteRegistrations;
-use crate::state::{CycleId, CycleKind, Pause, State, StateError};
+use crate::state::{CycleKind, State, StateError};
 
 pub use guarding::{ADOPTION, Adoption, guard};
 pub use policy::{Seed, assemble};
-pub use prepare::{forget_schema_age, must_read_all, read_schema};
+pub use prepare::{adoption_phase, forget_schema_age, must_read_all, read_schema};
 pub use report::{Report, SidesRead};
 pub use staging::{Conflicts, reconcile_all};
-
-/// After this many rounds of deciding and writing the rest is left to the next cycle.
-const ROUNDS: usize = 3;
 
 /// Both sides, the state, and everything a cycle goes by.
 #[derive(Clone, Debug)]
@@ -87,10 +85,14 @@ impl Cycle {
     pub async fn run(&self, scope: Scope, adoption: Adoption) -> Result<Report, CycleError> {
         let started_at = self.clock.now();
         let requests = self.remote.requests();
-        let prepared = self.prepare(scope, adoption).await?;
-        let id = self.state.begin_cycle(kind(prepared.scope), started_at).await?;
-        let mut report = Report::new(id, prepared.scope);
-        let result = self.run_noted(id, &prepared, adoption, &mut report).await;
+        let prepared = self.prepare(scope).await;
+        let scope = prepared.as_ref().map_or(scope, |prepared| prepared.scope);
+        let id = self.state.begin_cycle(kind(scope), started_at).await?;
+        let mut report = Report::new(id, scope);
+        let result = match prepared {
+            Ok(prepared) => self.carry_out(id, &prepared, adoption, &mut report).await,
+            Err(error) => Err(error),
+        };
         report.requests = self.remote.requests() - requests;
         report.duration_ms = self.clock.now().duration_since(started_at).as_millis().try_into().unwrap_or(0);
         let error = result.as_ref().err().map(ToString::to_string);
@@ -109,56 +111,6 @@ impl Cycle {
             return Ok(());
         }
         self.state.set_fatal(fatal).await
-    }
-
-    async fn run_noted(
-        &self,
-        id: CycleId,
-        prepared: &Prepared,
-        adoption: Adoption,
-        report: &mut Report,
-    ) -> Result<(), CycleError> {
-        let Prepared { scope, schema, policy } = prepared;
-        let observed = observe(&self.sources(), schema, *scope).await?;
-        self.note_observed(*scope, schema).await?;
-        report.read(observed);
-        guarding::answer(&self.state, adoption, self.clock.now()).await?;
-        for round in 0..ROUNDS {
-            let (number, conflicts) = reconcile_all(&self.state, policy, &self.clock).await?;
-            report::tell(&conflicts);
-            let held = guard(&self.state, &self.limits, adoption, self.clock.now()).await?;
-            report.plan(self.state.count_planned().await?, held, round);
-            if let Pause::Paused(_) = self.state.paused().await? {
-                break;
-            }
-            let targets = self.targets(schema.clone(), policy.clone(), number);
-            let applied = apply(&targets, id).await;
-            report.add(applied.as_ref().ok());
-            let Applied { done, parked, schema_is_stale, .. } = applied?;
-            if schema_is_stale {
-                forget_schema_age(&self.state, &self.clock).await?;
-            }
-            if done + parked == 0 {
-                break;
-            }
-        }
-        self.note_unusable().await?;
-        report.counts(&self.state).await?;
-        self.state.expire_approvals(id, self.clock.now()).await?;
-        Ok(())
-    }
-
-    fn sources(&self) -> Sources {
-        Sources {
-            local: self.local.clone(),
-            remote: self.remote.clone(),
-            state: self.state.clone(),
-            clock: self.clock.clone(),
-            connections: self.connections,
-            absences: self.limits.removals,
-            progress: self.progress.clone(),
-            stop: self.stop.clone(),
-        }
     }
 }
 

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{AudienceError, ReadAudience};
+use crate::progress::{Phase, Progress};
 use crate::reconcile::guard::Limit;
 use crate::registrations::{ReadRegistrations, RegisterError};
 use crate::state::{State, StateError};
@@ -39,33 +40,6 @@ impl Scope {
             Self::Full => "full",
         }
     }
-}
-
-/// How far a long piece of work has come, for whoever shows it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// What is being done.
-    pub phase: Phase,
-    /// How much of it is done.
-    pub done: u64,
-    /// How much there is to do; 0 where nobody knows.
-    pub total: u64,
-}
-
-/// The phases of a cycle.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
-    /// Nothing has begun.
-    #[default]
-    Waiting,
-    /// Rows are read.
-    ReadingRegister,
-    /// Contacts are read.
-    ReadingAudience,
-    /// Members are decided about.
-    Reconciling,
-    /// Operations are carried out.
-    Applying,
 }
 
 /// Both sides, for reading, with what an observation needs beside them.

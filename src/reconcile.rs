@@ -60,11 +60,7 @@ pub fn reconcile(trio: &Trio, policy: &Policy) -> MemberPlan {
             }
         }
         Meeting::NewOnRemote => draft.decide_status(),
-        Meeting::NewOnBoth => {
-            draft.decide_status();
-            draft.merge_values();
-        }
-        Meeting::KnownOnBoth => {
+        Meeting::NewOnBoth | Meeting::KnownOnBoth => {
             if draft.decide_address() {
                 draft.decide_status();
                 draft.merge_values();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["model"],
     &["reconcile"],
-    &["config", "clock", "telemetry"],
+    &["config", "clock", "telemetry", "progress"],
     &["registrations", "mailchimp", "state"],
     &["observe", "apply"],
     &["cycle"],

@@ -123,7 +123,7 @@ async fn perform(targets: &Targets, planned: &Planned, trio: &mut Trio) -> Resul
         }
         Operation::RemoteTags { tags, source } => {
             targets.remote.tag(&contact, tags).await?;
-            Some(tagged(contact, tags, source))
+            Some(tagged(contact, tags, source, &targets.schema.group_tags))
         }
         Operation::RemoteCreate { .. }
         | Operation::LocalStatus { .. }
@@ -157,7 +157,14 @@ async fn set_status(
 }
 
 /// The call for tags answers without a body: the mirror takes what was sent, the next walk shows the rest.
-fn tagged(mut contact: Contact, tags: &BTreeMap<String, bool>, source: &BTreeMap<Key, Value>) -> Contact {
+///
+/// A tag that stands for an interest is no tag of a group: the next round would take it away again.
+fn tagged(
+    mut contact: Contact,
+    tags: &BTreeMap<String, bool>,
+    source: &BTreeMap<Key, Value>,
+    group_tags: &[String],
+) -> Contact {
     for (key, value) in source {
         let Key::Interest(Interest { dimension, name }) = key else { continue };
         let interest = Interest::new(dimension.as_str(), name);
@@ -167,7 +174,7 @@ fn tagged(mut contact: Contact, tags: &BTreeMap<String, bool>, source: &BTreeMap
             contact.interests.remove(&interest);
         }
     }
-    for (tag, is_in) in tags {
+    for (tag, is_in) in tags.iter().filter(|(tag, _)| group_tags.contains(tag)) {
         if *is_in {
             contact.group_tags.insert(tag.clone());
         } else {

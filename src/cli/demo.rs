@@ -14,6 +14,9 @@ use crate::worker::{Bell, Rhythm};
 
 use stage::Stage;
 
+/// Something to try on the register while the daemon runs.
+const TRY: &str = include_str!("../../fixtures/lpsa/story/tries.sql");
+
 /// Tells the story; with `--serve` the daemon and the sandbox go on afterwards.
 pub(super) async fn run(args: &DemoArgs) -> Result<Ending, Fault> {
     let directory = tempfile::Builder::new().prefix("rosterd-demo-").tempdir().map_err(Fault::failed)?;
@@ -41,7 +44,7 @@ async fn serve(stage: &Stage) -> Result<(), Fault> {
     say(&format!("    {control}/_sandbox/person"))?;
     say("Somebody edits their registration:")?;
     say(&format!("  sqlite3 {} \\", stage.register.display()))?;
-    say("    \"UPDATE registrations SET first_name = 'Jo' WHERE id = 6\"")?;
+    say(&format!("    \"{}\"", TRY.trim()))?;
     let rhythm = Rhythm {
         interval: std::time::Duration::from_secs(2),
         full_interval: std::time::Duration::from_hours(24),

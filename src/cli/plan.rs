@@ -13,10 +13,13 @@ use crate::cli::progress::{Bar, show};
 use crate::cli::wiring::Settings;
 use crate::cli::{Cli, PlanArgs};
 use crate::clock::Clock;
-use crate::cycle::{Adoption, Conflicts, assemble, guard, must_read_all, read_schema, reconcile_all};
+use crate::cycle::{
+    Adoption, Conflicts, adoption_phase, assemble, guard, must_read_all, read_schema, reconcile_all,
+};
 use crate::mailchimp::ReadAudience;
 use crate::model::EmailAddress;
-use crate::observe::{ObserveError, Progress, Scope, Sources, observe};
+use crate::observe::{ObserveError, Scope, Sources, observe};
+use crate::progress::Progress;
 use crate::registrations::ReadRegistrations;
 use crate::state::State;
 
@@ -65,8 +68,9 @@ async fn sources(settings: &Settings, state: State) -> Result<Sources, Fault> {
 /// Observes, reconciles and guards, all on the copy.
 async fn make(settings: &Settings, sources: &Sources, scope: Scope) -> Result<Conflicts, ObserveError> {
     let schema = read_schema(sources.remote.as_ref(), &sources.state, &sources.clock).await?;
-    let policy =
+    let mut policy =
         assemble(&settings.seed(), &schema, sources.local.features(), |key| sources.local.holds(key));
+    policy.adoption = adoption_phase(&sources.state).await?;
     let full = must_read_all(&sources.state, &settings.seed(), &schema).await?;
     let scope = if full { Scope::Full } else { scope };
     observe(sources, &schema, scope).await?;

@@ -19,7 +19,7 @@ use crate::mailchimp::http::{HttpOptions, HttpTransport};
 use crate::mailchimp::retry::RetryOptions;
 use crate::mailchimp::schema::{AudienceMapping, AudienceSchema};
 use crate::model::MergeTag;
-use crate::observe::Progress;
+use crate::progress::Progress;
 use crate::reconcile::policy::{Policy, RegisterFeatures};
 use crate::registrations::mapping::{MappedValues, RegisterMapping};
 use crate::registrations::{

@@ -6,14 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
-use crate::cycle::guarding::ADOPTION;
 use crate::cycle::policy::{Seed, assemble};
-use crate::cycle::{Adoption, Cycle, CycleError};
+use crate::cycle::{Cycle, CycleError};
 use crate::mailchimp::ReadAudience;
 use crate::mailchimp::schema::{AudienceSchema, DimensionSchema};
 use crate::model::{Dimension, Interest, Key};
 use crate::observe::{ObserveError, Scope};
-use crate::reconcile::policy::Policy;
+use crate::reconcile::policy::{AdoptionPhase, Policy};
 use crate::state::{State, StateError};
 
 /// The audience's own schema is read afresh after this long.
@@ -37,15 +36,13 @@ pub(super) struct Prepared {
 
 impl Cycle {
     /// Clears up after the last cycle, however it ended, and finds out what this one goes by.
-    pub(super) async fn prepare(&self, scope: Scope, adoption: Adoption) -> Result<Prepared, CycleError> {
+    pub(super) async fn prepare(&self, scope: Scope) -> Result<Prepared, CycleError> {
         let now = self.clock.now();
         self.state.end_open_entries(now).await?;
         self.state.due_retries(now).await?;
-        if adoption == Adoption::Yes && self.state.adopted_at().await?.is_none() {
-            self.state.end_holds(ADOPTION, now).await?;
-        }
         let schema = read_schema(self.remote.as_ref(), &self.state, &self.clock).await?;
-        let policy = assemble(&self.seed, &schema, self.local.features(), |key| self.local.holds(key));
+        let mut policy = assemble(&self.seed, &schema, self.local.features(), |key| self.local.holds(key));
+        policy.adoption = adoption_phase(&self.state).await?;
         let scope = if must_read_all(&self.state, &self.seed, &schema).await? { Scope::Full } else { scope };
         Ok(Prepared { scope, schema, policy })
     }
@@ -63,6 +60,14 @@ impl Cycle {
             }
         }
     }
+}
+
+/// Whether the sides have adopted each other.
+pub async fn adoption_phase(state: &State) -> Result<AdoptionPhase, StateError> {
+    Ok(match state.adopted_at().await? {
+        Some(_) => AdoptionPhase::Done,
+        None => AdoptionPhase::UnderWay,
+    })
 }
 
 /// Whether everything has to be read whatever the cursors say: at the first start, and where the mapping is another

@@ -9,7 +9,8 @@ use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{Order, Page, PageRequest, Shelf};
 use crate::model::ContactId;
 use crate::observe::incremental::{PAGE, walk_since};
-use crate::observe::{ObserveError, Phase, Sources};
+use crate::observe::{ObserveError, Sources};
+use crate::progress::Phase;
 use crate::state::{Seen, Walk};
 
 /// Neighbouring pages share this many rows: where they do not, somebody came or went meanwhile.

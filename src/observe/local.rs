@@ -1,7 +1,8 @@
 //! Reads the register: what changed, or every row in key order.
 
 use crate::model::{EmailAddress, RegistrationId};
-use crate::observe::{ObserveError, Phase, Sources};
+use crate::observe::{ObserveError, Sources};
+use crate::progress::Phase;
 use crate::registrations::{LocalCursor, Reading, split};
 use crate::state::Walk;
 

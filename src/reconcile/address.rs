@@ -1,22 +1,28 @@
 //! Changes of address: they travel both ways, and never merge two people.
 
-use crate::model::{EmailAddress, SubscriptionStatus};
-use crate::reconcile::consent;
+use std::collections::BTreeSet;
+
+use crate::model::{Contact, EmailAddress, Registration, SubscriptionStatus};
+use crate::reconcile::consent::{self, Decision, Verdict};
 use crate::reconcile::draft::Draft;
-use crate::reconcile::plan::{Class, Conflict, Operation};
+use crate::reconcile::merge::EditTimes;
+use crate::reconcile::plan::{Class, Conflict, Operation, Side};
 use crate::reconcile::trio::Standing;
 
 impl Draft<'_> {
-    /// Decides about the address of a member known on both sides; `false` where everything else has to wait for it.
+    /// Decides about the address of a member that shows on both sides; `false` where everything else has to wait for it.
     pub(super) fn decide_address(&mut self) -> bool {
         let Some(contact) = &self.trio.remote else { return true };
-        let remote_base = self.base.contact.as_ref().map(|(_, address)| address.clone());
-        let moved_to = self.local_move();
-        let remote_moved = remote_base.as_ref().is_some_and(|base| *base != contact.email);
-        match (moved_to, remote_moved) {
-            (None, false) => true,
+        self.remember_where_they_met(contact);
+        let remote_moved = self.base.contact.as_ref().is_some_and(|(_, base)| *base != contact.email);
+        match (self.local_move(), remote_moved) {
+            (None, false) => {
+                self.gather_rows(&contact.email);
+                true
+            }
             (Some(to), _) if to == contact.email => {
                 self.settle_addresses();
+                self.gather_rows(&contact.email);
                 true
             }
             (None, true) => self.rename_locally(&contact.email),
@@ -31,11 +37,28 @@ impl Draft<'_> {
         }
     }
 
-    /// The address that the local side changed to, by the newest row that bears another one than in the base.
-    fn local_move(&self) -> Option<EmailAddress> {
-        let moved = |row: &&crate::model::Registration| {
-            self.base.rows.get(&row.id).is_some_and(|base| *base != row.email)
+    /// Rows and contact met under one address. Where they show two before any was remembered, one side has moved
+    /// since: the older edit shows where they met.
+    fn remember_where_they_met(&mut self, contact: &Contact) {
+        let Some(newest) = self.newest() else { return };
+        if !self.base.rows.is_empty() || self.trio.local.iter().any(|row| row.email == contact.email) {
+            return;
+        }
+        let met = match &self.base.contact {
+            Some((_, address)) => address.clone(),
+            None => match EditTimes::of(self.trio).winner(self.policy.prefer) {
+                Side::Local => contact.email.clone(),
+                Side::Remote => newest.email.clone(),
+            },
         };
+        self.base.rows = self.trio.local.iter().map(|row| (row.id.clone(), met.clone())).collect();
+        self.base.contact = Some((contact.contact_id.clone(), met));
+        self.has_base = true;
+    }
+
+    /// The address that the local side changed to, by the newest row that bears another one than in the base.
+    pub(super) fn local_move(&self) -> Option<EmailAddress> {
+        let moved = |row: &&Registration| self.base.rows.get(&row.id).is_some_and(|base| *base != row.email);
         self.trio.local.iter().rev().find(moved).map(|row| row.email.clone())
     }
 
@@ -43,6 +66,13 @@ impl Draft<'_> {
         self.base.rows = self.trio.local.iter().map(|row| (row.id.clone(), row.email.clone())).collect();
         if let (Some(contact), Some(link)) = (&self.trio.remote, &mut self.base.contact) {
             link.1 = contact.email.clone();
+        }
+    }
+
+    /// Rows that stayed behind when the others moved follow: one member has one address.
+    fn gather_rows(&mut self, to: &EmailAddress) {
+        if self.trio.local.iter().any(|row| row.email == *to) {
+            self.rename_rows(to, "another row of the member has the new address");
         }
     }
 
@@ -54,14 +84,19 @@ impl Draft<'_> {
             );
             return true;
         }
-        let Some(from) = self.trio.local.iter().rev().map(|row| &row.email).find(|address| *address != to)
-        else {
+        if self.trio.local.iter().all(|row| row.email == *to) {
             self.settle_addresses();
-            return true;
-        };
-        let operation = Operation::LocalRename { from: from.clone(), to: to.clone() };
-        self.plan(operation, "address changed in Mailchimp", Class::Free);
+        }
+        self.rename_rows(to, "address changed in Mailchimp");
         true
+    }
+
+    fn rename_rows(&mut self, to: &EmailAddress, reason: &str) {
+        let others: BTreeSet<EmailAddress> =
+            self.trio.local.iter().map(|row| row.email.clone()).filter(|address| address != to).collect();
+        for from in others {
+            self.plan(Operation::LocalRename { from, to: to.clone() }, reason, Class::Free);
+        }
     }
 
     /// The local side moved: Mailchimp renames only subscribed members.
@@ -73,40 +108,56 @@ impl Draft<'_> {
             );
             return true;
         }
-        let question = self.question();
-        let left = question.local.is_some_and(|word| word.status == SubscriptionStatus::Unsubscribed);
+        let decision = consent::decide(&self.question());
+        if decision.conflict.is_some() || leaves(&decision) {
+            return true;
+        }
         match status {
-            SubscriptionStatus::Subscribed if !left => {
+            SubscriptionStatus::Subscribed => {
                 self.plan(Operation::RemoteRename { to }, "address changed in the register", Class::Free);
-                true
+                // A confirmation is asked for at the new address, once it is there.
+                !raises(&decision)
             }
-            SubscriptionStatus::Pending if !left => {
-                let standing =
-                    Standing { remote: None, asked_at: None, asked_for: None, ..self.base.consent.clone() };
+            SubscriptionStatus::Pending => {
+                let standing = Standing {
+                    remote: None,
+                    remote_at: None,
+                    asked_at: None,
+                    asked_for: None,
+                    ..self.base.consent.clone()
+                };
                 let operation = Operation::RemoteLeave { decided: consent::left_behind(), standing };
                 self.plan(operation, "address changed before it was confirmed", Class::Free);
                 false
             }
-            SubscriptionStatus::Cleaned if !left => self.start_afresh(to),
-            SubscriptionStatus::Subscribed
-            | SubscriptionStatus::Pending
-            | SubscriptionStatus::Cleaned
-            | SubscriptionStatus::Unsubscribed
+            SubscriptionStatus::Cleaned => self.start_afresh(to),
+            SubscriptionStatus::Unsubscribed
             | SubscriptionStatus::Transactional
-            | SubscriptionStatus::Archived => true,
+            | SubscriptionStatus::Archived => self.return_at(to, decision),
         }
+    }
+
+    /// Somebody who was out is back at another address: the contact at the old one is left as it is.
+    fn return_at(&mut self, to: EmailAddress, decision: Decision) -> bool {
+        let Verdict::Remote(decided) = decision.verdict else { return true };
+        let operation = self.remote_create(to, decided, decision.standing);
+        self.plan(operation, decision.reason, decision.class);
+        false
     }
 
     /// The bounced address is left behind; at the new one the consent from before the bounce holds.
     fn start_afresh(&mut self, to: EmailAddress) -> bool {
-        let Some(decided) = consent::afresh(&self.question()) else {
+        let question = self.question();
+        if question.local.is_some_and(|word| word.status == SubscriptionStatus::Unsubscribed) {
+            return true;
+        }
+        let Some(decision) = consent::afresh(&question) else {
             self.note("a new address after a bounce, but nobody knows of consent from before: a new sign-up is needed");
             return true;
         };
-        let standing =
-            Standing { remote: Some(decided.get()), before_bounce: None, ..self.base.consent.clone() };
-        let operation = self.remote_create(to, decided, standing);
-        self.plan(operation, "a new address after a bounce", Class::Creation);
+        let Verdict::CreateRemote(decided) = decision.verdict else { return true };
+        let operation = self.remote_create(to, decided, decision.standing);
+        self.plan(operation, decision.reason, decision.class);
         false
     }
 
@@ -115,4 +166,13 @@ impl Draft<'_> {
         self.note(words);
         self.waits = Some(words.to_owned());
     }
+}
+
+/// Whether the register's word is an opt-out: nothing else is sent, the new address waits for their return.
+fn leaves(decision: &Decision) -> bool {
+    matches!(decision.verdict, Verdict::Remote(decided) if !decided.raises_consent())
+}
+
+fn raises(decision: &Decision) -> bool {
+    matches!(decision.verdict, Verdict::Remote(decided) if decided.raises_consent())
 }

@@ -66,15 +66,15 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn local_word(&self) -> Option<LocalWord> {
-        consent::local_word(&self.trio.local, &self.base.consent, self.policy.register.consent_time)
+        consent::local_word(&self.trio.local, &self.base.consent, self.policy, self.trio.observed_at)
     }
 
     pub(super) fn question(&self) -> Question<'a> {
         let mut base = self.base.consent.clone();
-        if let Some(tombstone) =
-            self.trio.tombstone.as_ref().filter(|stone| stone.opted_out && self.trio.base.is_none())
-        {
-            base.opted_out_at = base.opted_out_at.max(Some(tombstone.at));
+        match self.trio.tombstone.as_ref().filter(|_| base.local.is_none() && base.remote.is_none()) {
+            Some(stone) if stone.opted_out => base.opted_out_at = base.opted_out_at.max(Some(stone.at)),
+            Some(stone) => base.removed_at = base.removed_at.max(Some(stone.at)),
+            None => (),
         }
         Question {
             base,
@@ -90,7 +90,8 @@ impl<'a> Draft<'a> {
         let Some(tombstone) = self.trio.tombstone.as_ref().filter(|stone| !stone.opted_out) else {
             return false;
         };
-        let signed_up_since = self.local_word().is_some_and(|word| word.at > Some(tombstone.at));
+        let question = self.question();
+        let signed_up_since = question.local.is_some_and(|word| question.is_later(word.at, tombstone.at));
         if !signed_up_since {
             self.note("removed from both sides before; only a new sign-up brings the member back");
         }
@@ -99,9 +100,11 @@ impl<'a> Draft<'a> {
 
     /// Lets the consent rule decide, and plans what it says.
     pub(super) fn decide_status(&mut self) {
-        let decision = consent::decide(&self.question());
-        if let Some(note) = decision.note {
-            self.note(note);
+        let question = self.question();
+        let decision = consent::decide(&question);
+        match decision.note.or_else(|| self.lasting_note(&question, &decision)) {
+            Some(note) => self.note(note),
+            None => (),
         }
         self.conflicts.extend(decision.conflict.clone());
         self.waits = self.waits.take().or(decision.waits.map(str::to_owned));
@@ -113,10 +116,15 @@ impl<'a> Draft<'a> {
                 self.base.consent = standing;
                 return self.link();
             }
+            // Nobody is asked at an address that the register has left, and that staff have to look at.
+            Verdict::Remote(decided) if decided.raises_consent() && self.local_move().is_some() => return,
             Verdict::Remote(decided) => Operation::RemoteStatus { decided, standing },
             Verdict::Archive => Operation::RemoteArchive { standing },
             Verdict::CreateRemote(decided) => match self.newest() {
-                Some(row) => self.remote_create(row.email.clone(), decided, standing),
+                Some(row) => {
+                    let email = self.local_move().unwrap_or_else(|| row.email.clone());
+                    self.remote_create(email, decided, standing)
+                }
                 None => return,
             },
             Verdict::Local(status, changed_at) => Operation::LocalStatus { status, changed_at, standing },
@@ -131,6 +139,16 @@ impl<'a> Draft<'a> {
             },
         };
         self.plan(operation, reason, class);
+    }
+
+    /// The note that was written with an opt-out stays while nothing changes.
+    fn lasting_note(&self, question: &Question<'_>, decision: &Decision) -> Option<&'static str> {
+        let left = question.local.is_some_and(|word| word.status == SubscriptionStatus::Unsubscribed);
+        let rests = left && matches!(decision.verdict, Verdict::Agreed | Verdict::Local(..));
+        let noted = |words: &&str| {
+            self.trio.local.iter().filter_map(|row| row.sync_note.as_ref()).any(|note| note.contains(*words))
+        };
+        consent::LASTING_NOTES.into_iter().filter(|_| rests).find(noted)
     }
 
     /// A contact to create from what the rows say.
@@ -168,10 +186,11 @@ impl<'a> Draft<'a> {
                 self.base.contact = Some((contact.contact_id.clone(), contact.email.clone()));
             }
             Some(_) => (),
-            None => {
-                self.base.contact = None;
-                self.base.values.clear();
-            }
+            None => self.base.contact = None,
+        }
+        // What a side showed before it was gone is not what its successor changed.
+        if self.trio.local.is_empty() || self.trio.remote.is_none() {
+            self.base.values.clear();
         }
     }
 

@@ -27,12 +27,12 @@ impl<'a> Draft<'a> {
             self.has_base = true;
             self.link();
         }
-        self.report_unknown_interests();
         if self.may_send() {
             self.conflicts.extend(merged.overwritten.clone());
             self.send_values(&merged);
         }
         self.take_values(&merged);
+        self.report_unknown_interests();
     }
 
     /// Whether anything but a status may be sent: opted out means left alone.

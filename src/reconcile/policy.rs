@@ -69,6 +69,17 @@ pub enum Prefer {
     Remote,
 }
 
+/// Whether the sides have adopted each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdoptionPhase {
+    /// They have.
+    #[default]
+    Done,
+    /// They are about to: nobody is asked to confirm because of it.
+    UnderWay,
+}
+
 /// Which way a value travels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -149,6 +160,8 @@ pub struct RegisterFeatures {
 /// All that a decision needs to know beside the member.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
+    /// Whether this is the first adoption.
+    pub adoption: AdoptionPhase,
     /// A registration new to Mailchimp.
     pub new_local: NewLocal,
     /// A subscriber new to the register.

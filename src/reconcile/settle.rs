@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::{Contact, Key, Registration, SubscriptionStatus, Value};
 use crate::reconcile::plan::Operation;
 use crate::reconcile::policy::Policy;
-use crate::reconcile::trio::{Base, Pair};
+use crate::reconcile::trio::{Base, Pair, Standing};
 use crate::reconcile::values::{local_values, remote_values};
 
 impl Base {
@@ -27,9 +27,11 @@ impl Base {
     ) -> Self {
         let mut base = self.clone();
         match operation {
-            Operation::RemoteStatus { standing, .. } | Operation::RemoteCreate { standing, .. } => {
-                base.consent = standing.clone();
-                base.consent.remote = contact.map(|contact| contact.status);
+            Operation::RemoteStatus { standing, .. } => base.take_answer(standing, contact),
+            Operation::RemoteCreate { standing, .. } => {
+                // What another contact showed before says nothing about this one.
+                base.values.clear();
+                base.take_answer(standing, contact);
             }
             Operation::RemoteArchive { standing } => {
                 base.consent = standing.clone();
@@ -42,6 +44,7 @@ impl Base {
             }
             Operation::LocalStatus { standing, .. } | Operation::LocalCreate { standing, .. } => {
                 base.consent = standing.clone();
+                base.consent.local_at = rows.iter().filter_map(Registration::consent_at).max();
             }
             Operation::RemoteRename { .. } | Operation::LocalRename { .. } => {
                 base.rows = rows.iter().map(|row| (row.id.clone(), row.email.clone())).collect();
@@ -55,6 +58,15 @@ impl Base {
         base.settle_values(operation, rows, contact, policy);
         base.note_own_write(operation, rows, contact);
         base
+    }
+
+    /// The consent part as the answer shows it: its opt-in time is what our own write caused.
+    fn take_answer(&mut self, standing: &Standing, contact: Option<&Contact>) {
+        self.consent = Standing {
+            remote: contact.map(|contact| contact.status),
+            remote_at: contact.and_then(|contact| contact.timestamp_opt),
+            ..standing.clone()
+        };
     }
 
     /// Rows and contact that are new to the base are linked; a changed address moves only with the write that settles it.

@@ -1,1 +1,8 @@
-//! Cases.
+//! The merge table row by row, and what a member goes through over several cycles.
+
+mod addresses;
+mod meetings;
+mod rows;
+mod sequences;
+mod values;
+mod world;

@@ -67,8 +67,14 @@ pub struct Standing {
     pub local: Option<SubscriptionStatus>,
     /// The status the remote side showed; `None` where the member had no contact.
     pub remote: Option<SubscriptionStatus>,
+    /// The consent time the local side showed: an opt-in of that time is none since.
+    pub local_at: Option<Timestamp>,
+    /// The `timestamp_opt` the remote side showed: an opt-in of that time is none since.
+    pub remote_at: Option<Timestamp>,
     /// When the person left, as first seen; kept until they are back.
     pub opted_out_at: Option<Timestamp>,
+    /// When the rows of somebody who had not left were found removed; kept until they are back.
+    pub removed_at: Option<Timestamp>,
     /// The status before the address bounced; kept while it is `cleaned`.
     pub before_bounce: Option<SubscriptionStatus>,
     /// When a confirmation was asked for, so that it is never asked for twice.

@@ -16,14 +16,14 @@ use crate::sandbox::segments;
 use crate::sandbox::tags;
 use crate::sandbox::webhooks;
 
-type Handler = fn(&mut World, &Call) -> Result<Answer, Problem>;
+type Answerer = fn(&mut World, &Call) -> Result<Answer, Problem>;
 
 /// A path of the API with its methods.
 #[derive(Debug)]
 pub(crate) struct Route {
     /// As the API's description writes it.
     pub(crate) pattern: &'static str,
-    methods: &'static [(Method, Handler)],
+    methods: &'static [(Method, Answerer)],
 }
 
 use Method::Delete;
@@ -32,7 +32,7 @@ use Method::Patch;
 use Method::Post;
 use Method::Put;
 
-const fn route(pattern: &'static str, methods: &'static [(Method, Handler)]) -> Route {
+const fn route(pattern: &'static str, methods: &'static [(Method, Answerer)]) -> Route {
     Route { pattern, methods }
 }
 

@@ -134,7 +134,10 @@ async fn a_second_start_goes_on_where_the_first_ended() {
     world.assert_quiet().await;
     world.register("new@alliance.test", "New");
     let report = world.sync().await;
-    assert_eq!((report.kind.as_str(), world.status("new@alliance.test").as_str()), ("incremental", "subscribed"));
+    assert_eq!(
+        (report.kind.as_str(), world.status("new@alliance.test").as_str()),
+        ("incremental", "subscribed")
+    );
     world.assert_quiet().await;
 }
 

@@ -45,8 +45,10 @@ async fn opt_outs_with_times_of_their_own_are_never_held_however_many() {
 #[tokio::test]
 async fn more_than_ten_opt_outs_that_share_one_time_are_nobodys_word() {
     let world = World::adopted(Policy::default(), |world| world.register_many(40)).await;
-    world.sql("UPDATE registrations SET subscription = 'unsubscribed', subscription_changed_at = :now,
-               updated_at = :now WHERE id <= 11");
+    world.sql(
+        "UPDATE registrations SET subscription = 'unsubscribed', subscription_changed_at = :now,
+               updated_at = :now WHERE id <= 11",
+    );
     world.later(5);
     world.leave("p30@alliance.test");
     let report = world.sync().await;
@@ -77,7 +79,10 @@ async fn staff_who_subscribe_somebody_who_left_get_a_conflict_and_nothing_is_wri
     world.later(3600);
     world.person().staff_resubscribe(ADA).unwrap();
     world.sync().await;
-    assert_eq!((world.says_locally(ADA).as_str(), world.status(ADA).as_str()), ("unsubscribed", "subscribed"));
+    assert_eq!(
+        (world.says_locally(ADA).as_str(), world.status(ADA).as_str()),
+        ("unsubscribed", "subscribed")
+    );
     assert!(world.note(ADA).contains("staff must decide"), "{}", world.note(ADA));
     world.assert_quiet().await;
     world.person().unsubscribe(ADA).unwrap();
@@ -238,8 +243,10 @@ async fn an_opt_out_on_one_row_of_an_address_counts_for_all_of_them() {
     })
     .await;
     assert_eq!(world.field(ADA, "FNAME"), "Augusta", "the newest row speaks");
-    world.sql("UPDATE registrations SET subscription = 'unsubscribed', subscription_changed_at = :now,
-               updated_at = :now WHERE id = 1");
+    world.sql(
+        "UPDATE registrations SET subscription = 'unsubscribed', subscription_changed_at = :now,
+               updated_at = :now WHERE id = 1",
+    );
     world.sync().await;
     assert_eq!(world.status(ADA), "unsubscribed");
     world.assert_quiet().await;

@@ -2,9 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod adoption;
+mod collisions;
+mod crash;
+mod groups;
 mod leaving;
+mod movement;
+mod register;
+mod requests;
 mod returning;
 mod sides;
 mod story;
 mod tap;
+mod weather;
 mod world;

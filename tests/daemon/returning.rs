@@ -61,8 +61,10 @@ async fn resubscribe_direct_subscribes_where_mailchimp_lets_it() {
 #[tokio::test]
 async fn a_restored_backup_brings_nobody_back() {
     let world = left_under(Policy::default()).await;
-    world.sql("UPDATE registrations SET subscription = 'subscribed', subscription_changed_at = signup_at,
-               updated_at = :now");
+    world.sql(
+        "UPDATE registrations SET subscription = 'subscribed', subscription_changed_at = signup_at,
+               updated_at = :now",
+    );
     world.sync().await;
     world.assert_both(ADA, "unsubscribed");
     world.assert_nobody_mailed();
@@ -155,7 +157,10 @@ async fn a_pending_member_whose_address_changes_is_asked_at_the_new_one() {
     world.sync().await;
     assert_eq!(world.status(ADA), "unsubscribed");
     world.assert_both("ada@byron.test", "pending");
-    assert_eq!((world.sandbox.confirmation_mails(ADA), world.sandbox.confirmation_mails("ada@byron.test")), (1, 1));
+    assert_eq!(
+        (world.sandbox.confirmation_mails(ADA), world.sandbox.confirmation_mails("ada@byron.test")),
+        (1, 1)
+    );
     world.assert_quiet().await;
     world.sync_full().await;
     assert_eq!(world.rows(), 1);

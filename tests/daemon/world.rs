@@ -11,7 +11,8 @@ use rosterd::mailchimp::provision::{CategoryShape, NewMergeField, ProvisionAudie
 use rosterd::mailchimp::retry::RetryOptions;
 use rosterd::mailchimp::schema::{AudienceMapping, DimensionTarget};
 use rosterd::model::{Dimension, FieldKind, MergeTag};
-use rosterd::observe::{Progress, Scope};
+use rosterd::observe::Scope;
+use rosterd::progress::Progress;
 use rosterd::reconcile::guard::Limits;
 use rosterd::reconcile::policy::{Direction, Policy};
 use rosterd::registrations::mapping::{MappedValues, RegisterMapping};
@@ -192,10 +193,13 @@ impl World {
 /// The register's triggers go by the clock of the story, not by the machine's.
 fn live_in_the_story(register: &Connection) {
     register.pragma_update(None, "synchronous", "OFF").unwrap();
-    let mut triggers = register.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
+    let mut triggers =
+        register.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
     let triggers: Vec<(String, String)> =
         triggers.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
-    register.execute_batch("CREATE TABLE story_clock (now TEXT); INSERT INTO story_clock VALUES ('')").unwrap();
+    register
+        .execute_batch("CREATE TABLE story_clock (now TEXT); INSERT INTO story_clock VALUES ('')")
+        .unwrap();
     for (name, sql) in triggers {
         let told = sql.replace("strftime('%Y-%m-%dT%H:%M:%fZ', 'now')", "(SELECT now FROM story_clock)");
         assert_ne!(told, sql, "{name} goes by no clock");

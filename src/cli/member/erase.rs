@@ -3,7 +3,7 @@
 //! First in Mailchimp, then in the register, last in the state: what the state knows of the member is how it is found.
 //! After a crash in between the same command finds what is left, and goes on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
 
 use serde_json::json;
@@ -15,6 +15,7 @@ use crate::cli::wiring::Settings;
 use crate::cli::{Cli, Output};
 use crate::cycle::{Cycle, read_schema};
 use crate::mailchimp::schema::AudienceSchema;
+use crate::mailchimp::{AudienceError, RefusalClass};
 use crate::model::{Contact, ContactId, EmailAddress, MemberId, RegistrationId};
 use crate::reconcile::trio::Trio;
 use crate::registrations::split;
@@ -102,16 +103,16 @@ async fn contacts(
     let linked = trio.base.as_ref().and_then(|base| base.contact.as_ref()).map(|(id, _)| id);
     let shown = trio.remote.as_ref().map(|contact| &contact.contact_id);
     let ids: BTreeSet<&ContactId> = linked.into_iter().chain(shown).collect();
-    let mut contacts = Vec::new();
+    let mut contacts: BTreeMap<ContactId, Contact> = BTreeMap::new();
+    let mut take = |found: Option<Contact>| {
+        // One contact may answer to several keys: the base of a bulk creation knows it by its path.
+        contacts.extend(found.map(|contact| (contact.contact_id.clone(), contact)));
+    };
     for id in ids {
-        contacts.extend(cycle.remote.contact(schema, id).await.map_err(Fault::failed)?);
+        take(cycle.remote.contact(schema, id).await.map_err(Fault::failed)?);
     }
-    if let Some(contact) = cycle.remote.contact_by_email(schema, email).await.map_err(Fault::failed)?
-        && contacts.iter().all(|known: &Contact| known.contact_id != contact.contact_id)
-    {
-        contacts.push(contact);
-    }
-    Ok(contacts)
+    take(cycle.remote.contact_by_email(schema, email).await.map_err(Fault::failed)?);
+    Ok(contacts.into_values().collect())
 }
 
 async fn says_yes(email: &EmailAddress, erasing: &Erasing) -> Result<bool, Fault> {
@@ -136,7 +137,11 @@ async fn says_yes(email: &EmailAddress, erasing: &Erasing) -> Result<bool, Fault
 
 async fn erase(cycle: &Cycle, erasing: &Erasing) -> Result<(), Fault> {
     for contact in &erasing.contacts {
-        cycle.remote.delete_permanently(contact).await.map_err(Fault::failed)?;
+        match cycle.remote.delete_permanently(contact).await {
+            // Gone since it was read.
+            Err(AudienceError::Refused(refusal)) if refusal.class == RefusalClass::Missing => (),
+            answer => answer.map_err(Fault::failed)?,
+        }
     }
     cycle.local.erase(&erasing.rows).await.map_err(Fault::failed)?;
     let outcome = what(erasing);

@@ -130,9 +130,9 @@ fn print(view: &View) -> Result<(), Fault> {
         say(&format!("  note: {note}"))?;
     }
     say("")?;
-    let local = format!("local ({})", source(view.look.local));
-    let remote = format!("remote ({})", source(view.look.remote));
-    let mut sides = table(&["", "base", &local, &remote]);
+    let sides = [("local", view.look.local), ("remote", view.look.remote)];
+    say(&sides.map(|(side, from)| format!("{side} {}", source(from))).join(", "))?;
+    let mut sides = table(&["", "base", "local", "remote"]);
     for line in lines(&view.look.trio, view.look.policy.as_ref()) {
         sides.add_row(line);
     }

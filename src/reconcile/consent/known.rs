@@ -2,6 +2,7 @@
 
 use crate::model::SubscriptionStatus;
 use crate::model::SubscriptionStatus::{Archived, Cleaned, Pending, Subscribed, Transactional, Unsubscribed};
+use crate::reconcile::consent::across::{BOUNCED, SHELVED};
 use crate::reconcile::consent::{DecidedStatus, Decision, LocalWord, Question, RemoteWord, Verdict};
 use crate::reconcile::plan::Class;
 use crate::reconcile::policy::{NewLocal, Resubscribe};
@@ -10,22 +11,21 @@ use crate::reconcile::trio::Standing;
 impl Question<'_> {
     pub(super) fn known_on_both(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
         let shown = local.standing(remote, &self.base);
-        let unchanged = self.base.local == Some(local.status) && self.base.remote == Some(remote.status);
-        if unchanged && coherent(shown, remote.status) {
-            return Decision::new(Verdict::Agreed, self.base.clone(), "neither side changed");
-        }
         let agreed = |reason| Decision::new(Verdict::Agreed, self.as_shown(local, remote), reason);
         match (shown, remote.status) {
             (Subscribed, Subscribed) => self.both_in(local, remote),
             (Subscribed, Pending) => self.in_but_pending(local, remote),
-            (Subscribed | Pending, Unsubscribed) => self.in_but_left(local, remote),
-            (Subscribed | Pending, Archived) => self.in_but_archived(local, remote),
+            (Subscribed | Pending, Unsubscribed | Archived) => self.in_but_out(local, remote),
             (Subscribed | Pending, Cleaned) => self.bounced(local, remote),
-            (Subscribed | Pending, Transactional) => self.welcome(local),
+            (Subscribed | Pending, Transactional) => self.never_subscribed(local),
             (Pending, Subscribed) => self.pending_but_in(local, remote),
-            (Pending, Pending) | (Cleaned, Cleaned) => agreed("both sides agree"),
+            (Pending, Pending) => agreed("both sides agree"),
+            (Cleaned, Cleaned) => agreed("both sides agree").noted(BOUNCED),
             (Unsubscribed, Subscribed) => self.left_but_in(local, remote),
             (Unsubscribed, Pending) => self.left_but_pending(local, remote),
+            (Unsubscribed, Archived) if self.base.local.is_some_and(is_in) => {
+                agreed("both sides agree: left").noted(SHELVED)
+            }
             (Unsubscribed, Unsubscribed | Archived | Cleaned | Transactional) => {
                 agreed("both sides agree: left")
             }
@@ -38,11 +38,11 @@ impl Question<'_> {
         }
     }
 
-    fn both_in(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
+    pub(super) fn both_in(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
         let proven = match self.base.opted_out_at {
             None => true,
             Some(left) => {
-                self.later(remote.opted_in_at, left) || self.later(local.at, left) || self.asked_directly()
+                self.opted_in_since(remote, left) || self.is_later(local.at, left) || self.asked_directly()
             }
         };
         if !proven {
@@ -58,12 +58,14 @@ impl Question<'_> {
     }
 
     fn in_but_pending(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
+        // Since the row's own pending word, not since ours: asking takes time, and the person may be quicker.
+        let asked = self.base.asked_for.or(self.base.asked_at).or(remote.changed_at);
         let website_confirmed = self.base.remote == Some(Pending)
             && self.base.local == Some(Pending)
-            && remote.changed_at.is_some_and(|asked| self.later(local.at, asked));
+            && asked.is_some_and(|asked| self.is_later(local.at, asked));
         let allowed = match self.base.opted_out_at {
             None => self.policy.new_local == NewLocal::Subscribe,
-            Some(left) => self.policy.resubscribe == Resubscribe::Direct && self.later(local.at, left),
+            Some(left) => self.policy.resubscribe == Resubscribe::Direct && self.is_later(local.at, left),
         };
         if !(website_confirmed && allowed) {
             return self.wait_for_confirmation(remote);
@@ -80,58 +82,59 @@ impl Question<'_> {
             .counted_as(class)
     }
 
-    fn in_but_left(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
-        let left = self.left_remotely(remote);
-        let remote_unchanged = self.base.remote == Some(Unsubscribed);
-        let local_says_so_again = self.base.local != Some(local.status);
-        if self.later(local.at, left) || (remote_unchanged && local_says_so_again) {
-            return self.back_on_local(local, left);
-        }
-        self.leave_locally(remote, "left in Mailchimp")
-    }
-
-    fn in_but_archived(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
-        if self.base.remote == Some(Archived) && self.base.opted_out_at.is_none() {
-            return self.welcome(local);
+    /// Out in Mailchimp: a later word of the register is a case of its own, else the opt-out goes across or stands.
+    fn in_but_out(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
+        if let Some(removed) = self.removed(remote) {
+            return self.returned(local, removed);
         }
         let left = self.left_remotely(remote);
         let remote_unchanged = matches!(self.base.remote, Some(Archived | Unsubscribed));
         let local_says_so_again = self.base.local != Some(local.status);
-        if self.later(local.at, left) || (remote_unchanged && local_says_so_again) {
+        if self.is_later(local.at, left) || (remote_unchanged && local_says_so_again) {
             return self.back_on_local(local, left);
         }
-        self.shelved(remote)
+        match remote.status {
+            Archived => self.shelved(remote),
+            Subscribed | Unsubscribed | Pending | Cleaned | Transactional => {
+                self.leave_locally(remote, "left in Mailchimp")
+            }
+        }
     }
 
-    fn pending_but_in(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
+    fn pending_but_in_anew(&self, local: &LocalWord, remote: &RemoteWord) -> bool {
+        let was_in = self.base.local == Some(Subscribed) && self.base.remote == Some(Subscribed);
+        let confirmed_since = match local.at {
+            Some(asked) => self.opted_in_since(remote, asked),
+            None => remote.opted_in_at > self.base.remote_at,
+        };
+        was_in && self.base.asked_for != local.at && !confirmed_since
+    }
+
+    pub(super) fn pending_but_in(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
         let left = self.base.opted_out_at;
-        if left.is_some_and(|left| !self.later(remote.opted_in_at, left)) {
+        if left.is_some_and(|left| !self.opted_in_since(remote, left)) {
             return self.unproven_opt_in();
         }
-        let website_asks_anew = self.base.local == Some(Subscribed) && self.base.remote == Some(Subscribed);
-        if website_asks_anew && self.base.asked_for != local.at {
-            let standing = Standing {
-                local: Some(Pending),
-                remote: Some(Pending),
-                asked_at: Some(self.observed_at),
-                asked_for: local.at,
-                ..self.base.clone()
-            };
-            return Decision::new(
-                Verdict::Remote(DecidedStatus(Pending)),
-                standing,
-                "the website asks for confirmation",
-            );
+        if !self.pending_but_in_anew(local, remote) {
+            return self.confirmed(remote, "confirmed in Mailchimp");
         }
-        self.confirmed(remote, "confirmed in Mailchimp")
+        let standing = Standing {
+            local: Some(Pending),
+            remote: Some(Pending),
+            asked_at: Some(self.observed_at),
+            asked_for: local.at,
+            ..self.base.clone()
+        };
+        Decision::new(Verdict::Remote(DecidedStatus(Pending)), standing, "the website asks for confirmation")
     }
 
     fn left_but_in(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
-        let left = self.left_locally(local).max(self.base.opted_out_at.unwrap_or(jiff::Timestamp::MIN));
-        if self.later(remote.opted_in_at, left) {
+        let left = self.left_locally(local);
+        let left = self.base.opted_out_at.map_or(left, |remembered| remembered.max(left));
+        if self.opted_in_since(remote, left) {
             return self.confirmed(remote, "opted in again in Mailchimp");
         }
-        let local_unchanged = self.base.local == Some(Unsubscribed);
+        let local_unchanged = self.base.local == Some(local.status);
         if local_unchanged && self.base.remote != Some(Subscribed) {
             return self.unproven_opt_in();
         }
@@ -139,7 +142,7 @@ impl Question<'_> {
     }
 
     fn left_but_pending(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
-        let local_unchanged = self.base.local == Some(Unsubscribed);
+        let local_unchanged = self.base.local == Some(local.status);
         if local_unchanged && self.base.remote != Some(Pending) {
             return self.wait_for_confirmation(remote);
         }
@@ -149,20 +152,15 @@ impl Question<'_> {
     /// A bounced member shows subscribed: by a form of Mailchimp's, or at the new address where they started afresh.
     fn back_on_remote(&self, remote: &RemoteWord) -> Decision {
         let left = self.base.opted_out_at;
-        if left.is_some_and(|left| !self.later(remote.opted_in_at, left)) {
+        if left.is_some_and(|left| !self.opted_in_since(remote, left) && !self.asked_directly()) {
             return self.unproven_opt_in();
         }
         self.confirmed(remote, "subscribed again after the bounce")
     }
 }
 
-/// Whether two statuses tell the same story, so that nothing is due while neither changes.
-fn coherent(local: SubscriptionStatus, remote: SubscriptionStatus) -> bool {
-    match local {
-        Subscribed | Pending | Cleaned => local == remote,
-        Unsubscribed => matches!(remote, Unsubscribed | Archived | Cleaned | Transactional),
-        Transactional | Archived => false,
-    }
+fn is_in(status: SubscriptionStatus) -> bool {
+    matches!(status, Subscribed | Pending)
 }
 
 /// Whether a contact of this status may be written to at all, beside its status: opted out means left alone.

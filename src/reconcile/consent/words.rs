@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
+use crate::model::SubscriptionStatus::{Archived, Cleaned, Pending, Subscribed, Transactional, Unsubscribed};
 use crate::model::{Contact, Registration, SubscriptionStatus};
+use crate::reconcile::consent::is_ahead;
+use crate::reconcile::policy::Policy;
 use crate::reconcile::trio::Standing;
 
 /// What the register says.
@@ -14,6 +17,8 @@ pub struct LocalWord {
     pub at: Option<Timestamp>,
     /// Whether that is the status's own time, and not that of the sign-up.
     pub timed: bool,
+    /// Whether another row says otherwise in a way that would be heard once this one is silent.
+    pub contradicted: bool,
 }
 
 /// What Mailchimp says.
@@ -57,26 +62,57 @@ impl LocalWord {
 /// Which of several rows of one member speaks about consent: the latest; of one time, the opt-out.
 ///
 /// Where the time of an opt-out is not known because its column is not mapped, the opt-out stands unless a row's
-/// consent is later than the opt-out that the base remembers.
-pub fn local_word(rows: &[Registration], base: &Standing, consent_time_mapped: bool) -> Option<LocalWord> {
-    let spoken = rows
-        .iter()
-        .map(|row| LocalWord {
-            status: row.status,
-            at: row.consent_at(),
-            timed: row.status_changed_at.is_some(),
-        })
-        .max_by_key(|word| (word.at, word.status == SubscriptionStatus::Unsubscribed))?;
-    let undated = rows
-        .iter()
-        .filter(|row| row.status == SubscriptionStatus::Unsubscribed)
-        .any(|row| !consent_time_mapped || row.consent_at().is_none());
-    if !undated || spoken.status == SubscriptionStatus::Unsubscribed {
+/// consent is later than the opt-out that the base remembers. An opt-in of the future proves nothing against
+/// another row.
+pub fn local_word(
+    rows: &[Registration],
+    base: &Standing,
+    policy: &Policy,
+    observed_at: Timestamp,
+) -> Option<LocalWord> {
+    let is_undated = |row: &&Registration| {
+        row.status == Unsubscribed && (!policy.register.consent_time || row.consent_at().is_none())
+    };
+    let undated = rows.iter().any(|row| is_undated(&row));
+    let wants_in = rows.iter().any(|row| matches!(row.status, Subscribed | Pending));
+    let row = rows.iter().max_by_key(|row| (weight(row, base, observed_at), caution(row.status)))?;
+    let spoken = LocalWord {
+        status: row.status,
+        at: row.consent_at(),
+        timed: row.status_changed_at.is_some(),
+        contradicted: match row.status {
+            Unsubscribed => wants_in,
+            Cleaned => wants_in && base.local == Some(Cleaned) && base.remote == Some(Cleaned),
+            Subscribed | Pending | Transactional | Archived => undated,
+        },
+    };
+    if !undated || spoken.status == Unsubscribed {
         return Some(spoken);
     }
-    let left = base.opted_out_at.filter(|_| base.local == Some(SubscriptionStatus::Unsubscribed));
+    let remembers = base.local == Some(Unsubscribed) || base.asked_at.is_some();
+    let left = base.opted_out_at.filter(|_| remembers);
     if left.is_some() && spoken.at > left {
         return Some(spoken);
     }
-    Some(LocalWord { status: SubscriptionStatus::Unsubscribed, at: left, timed: false })
+    Some(LocalWord { status: Unsubscribed, at: left, timed: false, contradicted: wants_in })
+}
+
+/// The time by which a row speaks: that of its consent, unless it lies in the future.
+fn weight(row: &Registration, base: &Standing, observed_at: Timestamp) -> Option<Timestamp> {
+    let at = row.consent_at()?;
+    match row.status {
+        _ if !is_ahead(at, observed_at) => Some(at),
+        Subscribed | Pending => None,
+        Unsubscribed | Cleaned | Transactional | Archived => Some(base.opted_out_at.unwrap_or(observed_at)),
+    }
+}
+
+/// Of two words of one time, the more cautious counts.
+fn caution(status: SubscriptionStatus) -> u8 {
+    match status {
+        Subscribed => 0,
+        Pending => 1,
+        Cleaned | Transactional | Archived => 2,
+        Unsubscribed => 3,
+    }
 }

@@ -1,0 +1,66 @@
+//! The rounds of a cycle: reconcile, guard, apply, until nothing more follows.
+
+use crate::apply::{Applied, apply};
+use crate::cycle::guarding::{answer, guard};
+use crate::cycle::prepare::{Prepared, forget_schema_age};
+use crate::cycle::report::{Report, tell};
+use crate::cycle::staging::reconcile_all;
+use crate::cycle::{Adoption, Cycle, CycleError};
+use crate::observe::{Sources, observe};
+use crate::state::{CycleId, Pause};
+
+/// After this many rounds of deciding and writing the rest is left to the next cycle.
+const ROUNDS: usize = 3;
+
+impl Cycle {
+    /// Observes, then decides and writes in a few rounds: what one round wrote may settle what the next finds.
+    pub(super) async fn carry_out(
+        &self,
+        id: CycleId,
+        prepared: &Prepared,
+        adoption: Adoption,
+        report: &mut Report,
+    ) -> Result<(), CycleError> {
+        let Prepared { scope, schema, policy } = prepared;
+        let observed = observe(&self.sources(), schema, *scope).await?;
+        self.note_observed(*scope, schema).await?;
+        report.read(observed);
+        answer(&self.state, adoption, self.clock.now()).await?;
+        for round in 0..ROUNDS {
+            let (number, conflicts) = reconcile_all(&self.state, policy, &self.clock).await?;
+            tell(&conflicts);
+            let held = guard(&self.state, &self.limits, adoption, self.clock.now()).await?;
+            report.plan(self.state.count_planned().await?, held, round);
+            if let Pause::Paused(_) = self.state.paused().await? {
+                break;
+            }
+            let targets = self.targets(schema.clone(), policy.clone(), number);
+            let applied = apply(&targets, id).await;
+            report.add(applied.as_ref().ok());
+            let Applied { done, parked, schema_is_stale, .. } = applied?;
+            if schema_is_stale {
+                forget_schema_age(&self.state, &self.clock).await?;
+            }
+            if done + parked == 0 {
+                break;
+            }
+        }
+        self.note_unusable().await?;
+        report.counts(&self.state).await?;
+        self.state.expire_approvals(id, self.clock.now()).await?;
+        Ok(())
+    }
+
+    fn sources(&self) -> Sources {
+        Sources {
+            local: self.local.clone(),
+            remote: self.remote.clone(),
+            state: self.state.clone(),
+            clock: self.clock.clone(),
+            connections: self.connections,
+            absences: self.limits.removals,
+            progress: self.progress.clone(),
+            stop: self.stop.clone(),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! How far a long piece of work has come: told by whoever does it, shown by whoever wants to.
+
+/// How far a long piece of work has come, for whoever shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done.
+    pub phase: Phase,
+    /// How much of it is done.
+    pub done: u64,
+    /// How much there is to do; 0 where nobody knows.
+    pub total: u64,
+}
+
+/// The phases of a cycle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing has begun.
+    #[default]
+    Waiting,
+    /// Rows are read.
+    ReadingRegister,
+    /// Contacts are read.
+    ReadingAudience,
+    /// Members are decided about.
+    Reconciling,
+    /// Operations are carried out.
+    Applying,
+}

@@ -1,0 +1,401 @@
+//! One member between two pretend sides: plans are carried out as the real sides would, and the base follows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::model::{
+    Contact, ContactId, EmailAddress, FieldKind, Interest, Key, MemberId, MergeTag, Registration,
+    RegistrationId, SubscriptionStatus, Value,
+};
+use crate::reconcile::plan::{MemberPlan, Operation, Tombstone};
+use crate::reconcile::policy::{
+    DimensionKind, DimensionRule, Direction, FieldRule, Policy, RegisterFeatures, WorkingGroup,
+};
+use crate::reconcile::reconcile;
+use crate::reconcile::trio::{Base, Trio};
+
+/// Minutes since an arbitrary beginning.
+pub(super) fn at(minutes: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + minutes * 60).unwrap()
+}
+
+pub(super) fn email(name: &str) -> EmailAddress {
+    EmailAddress::parse(&format!("{name}@alliance.test")).unwrap()
+}
+
+pub(super) fn tag(name: &str) -> MergeTag {
+    MergeTag::parse(name).unwrap()
+}
+
+pub(super) fn policy() -> Policy {
+    let topics = ["Finance", "Health"].map(str::to_owned);
+    Policy {
+        fields: [(tag("FNAME"), FieldRule { kind: FieldKind::Text, direction: Direction::Both })].into(),
+        dimensions: [(
+            crate::model::Dimension::new("topic"),
+            DimensionRule { kind: DimensionKind::Checkboxes, known: topics.into() },
+        )]
+        .into(),
+        working_groups: vec![WorkingGroup {
+            name: "Finance".to_owned(),
+            tag: "WG: Finance".to_owned(),
+            any: [Interest::new("topic", "Finance")].into(),
+            ..WorkingGroup::default()
+        }],
+        subscribe_url: Some("https://alliance.us1.list-manage.test/subscribe?u=1&id=2".to_owned()),
+        register: RegisterFeatures {
+            consent_time: true,
+            preferences_url: true,
+            sync_note: true,
+            working_groups: true,
+        },
+        ..Policy::default()
+    }
+}
+
+pub(super) fn row(id: &str, name: &str, status: SubscriptionStatus, minutes: i64) -> Registration {
+    Registration {
+        id: RegistrationId::new(id),
+        email: email(name),
+        membership: Some("member".to_owned()),
+        status,
+        status_changed_at: Some(at(minutes)),
+        signup_ip: None,
+        signup_at: None,
+        created_at: Some(at(minutes)),
+        updated_at: Some(at(minutes)),
+        fields: [(tag("FNAME"), String::new())].into(),
+        interests: BTreeSet::new(),
+        preferences_url: Some(String::new()),
+        sync_note: Some(String::new()),
+        working_groups: Some(BTreeSet::new()),
+    }
+}
+
+pub(super) fn contact(id: &str, name: &str, status: SubscriptionStatus, minutes: i64) -> Contact {
+    Contact {
+        contact_id: ContactId::new(id),
+        path_id: id.to_owned(),
+        email: email(name),
+        status,
+        fields: [(tag("FNAME"), String::new())].into(),
+        interests: BTreeSet::new(),
+        group_tags: BTreeSet::new(),
+        unique_email_id: format!("u-{name}"),
+        last_changed: Some(at(minutes)),
+        timestamp_opt: Some(at(minutes)),
+    }
+}
+
+/// One member, both sides, the base and the time.
+pub(super) struct World {
+    pub(super) policy: Policy,
+    pub(super) local: Vec<Registration>,
+    pub(super) remote: Option<Contact>,
+    pub(super) base: Option<Base>,
+    pub(super) tombstone: Option<Tombstone>,
+    pub(super) parked: Option<String>,
+    pub(super) taken_remotely: bool,
+    pub(super) taken_locally: bool,
+    /// Contacts that stayed at an old address.
+    pub(super) behind: Vec<Contact>,
+    /// How often, and at which address, Mailchimp asked for confirmation.
+    pub(super) asked: Vec<EmailAddress>,
+    pub(super) now: i64,
+}
+
+impl World {
+    pub(super) fn new(local: Vec<Registration>, remote: Option<Contact>) -> Self {
+        Self {
+            policy: policy(),
+            local,
+            remote,
+            base: None,
+            tombstone: None,
+            parked: None,
+            taken_remotely: false,
+            taken_locally: false,
+            behind: Vec::new(),
+            asked: Vec::new(),
+            now: 100,
+        }
+    }
+
+    /// Two sides that agree: subscribed, `a@`, nothing said, all of Rosterd's own columns written.
+    pub(super) fn settled() -> Self {
+        let mut world = Self::new(
+            vec![row("1", "a", SubscriptionStatus::Subscribed, 0)],
+            Some(contact("c1", "a", SubscriptionStatus::Subscribed, 1)),
+        );
+        world.cycle();
+        world
+    }
+
+    pub(super) fn trio(&self) -> Trio {
+        Trio {
+            id: MemberId(1),
+            base: self.base.clone(),
+            local: self.local.clone(),
+            remote: self.remote.clone(),
+            tombstone: self.tombstone.clone(),
+            parked: self.parked.clone(),
+            taken_remotely: self.taken_remotely,
+            taken_locally: self.taken_locally,
+            observed_at: at(self.now),
+        }
+    }
+
+    pub(super) fn plan(&self) -> MemberPlan {
+        let plan = reconcile(&self.trio(), &self.policy);
+        assert_eq!(plan, reconcile(&self.trio(), &self.policy), "the same input gives the same plan");
+        plan
+    }
+
+    /// What is planned, in words, Rosterd's own columns left out.
+    pub(super) fn planned(&self) -> Vec<String> {
+        self.plan().operations.iter().filter_map(|planned| words(&planned.operation)).collect()
+    }
+
+    /// A cycle: up to three rounds, after which nothing may be left to do. What was done, in words.
+    pub(super) fn cycle(&mut self) -> Vec<String> {
+        let mut done = Vec::new();
+        for _ in 0..3 {
+            done.extend(self.round(|_| Fate::Done));
+        }
+        let left: Vec<_> = self.plan().operations;
+        assert!(left.is_empty(), "not at rest after {done:?}: {left:?}");
+        self.now += 10;
+        done
+    }
+
+    /// A round of which some operations are left out, or whose outcome is lost.
+    pub(super) fn round(&mut self, fate: impl Fn(&Operation) -> Fate) -> Vec<String> {
+        let plan = self.plan();
+        if let Some(tombstone) = plan.tombstone {
+            self.tombstone = Some(tombstone);
+            self.base = None;
+            return Vec::new();
+        }
+        if plan.base.is_some() {
+            self.base = plan.base;
+        }
+        let mut done = Vec::new();
+        for planned in plan.operations {
+            let operation = planned.operation;
+            let fate = fate(&operation);
+            if fate == Fate::LeftOut {
+                continue;
+            }
+            self.perform(&operation);
+            if fate == Fate::OutcomeLost {
+                return done;
+            }
+            let base = self.base.clone().unwrap_or_default();
+            self.base = Some(base.after(&operation, &self.local, self.remote.as_ref(), &self.policy));
+            done.extend(words(&operation));
+        }
+        done
+    }
+
+    fn perform(&mut self, operation: &Operation) {
+        let now = Some(at(self.now));
+        match operation {
+            Operation::RemoteStatus { decided, .. } => {
+                let contact = self.remote.as_mut().unwrap();
+                contact.status = decided.get();
+                contact.last_changed = now;
+                self.note_asking(decided.get());
+            }
+            Operation::RemoteArchive { .. } => {
+                let contact = self.remote.as_mut().unwrap();
+                assert!(!matches!(contact.status, SubscriptionStatus::Pending | SubscriptionStatus::Cleaned));
+                contact.status = SubscriptionStatus::Archived;
+                contact.last_changed = now;
+            }
+            Operation::RemoteCreate { email, decided, values, group_tags, .. } => {
+                self.behind.extend(self.remote.take());
+                let mut created = contact("", "x", decided.get(), self.now);
+                created.contact_id = ContactId::new(format!("c{}", self.behind.len() + 10));
+                created.email = email.clone();
+                created.group_tags.clone_from(group_tags);
+                values
+                    .iter()
+                    .for_each(|(key, value)| set(&mut created.fields, &mut created.interests, key, value));
+                self.remote = Some(created);
+                self.note_asking(decided.get());
+            }
+            Operation::RemoteLeave { decided, .. } => {
+                let mut contact = self.remote.take().unwrap();
+                contact.status = decided.get();
+                self.behind.push(contact);
+            }
+            Operation::RemoteRename { to } => {
+                let contact = self.remote.as_mut().unwrap();
+                assert_eq!(contact.status, SubscriptionStatus::Subscribed, "Mailchimp renames no others");
+                contact.email = to.clone();
+                contact.last_changed = now;
+            }
+            Operation::RemoteUpdate { changes, .. } => {
+                let contact = self.remote.as_mut().unwrap();
+                for (key, change) in changes {
+                    set(&mut contact.fields, &mut contact.interests, key, &change.after);
+                }
+                contact.last_changed = now;
+            }
+            Operation::RemoteTags { tags, .. } => {
+                let contact = self.remote.as_mut().unwrap();
+                for (tag, is_in) in tags {
+                    if *is_in {
+                        contact.group_tags.insert(tag.clone())
+                    } else {
+                        contact.group_tags.remove(tag)
+                    };
+                }
+                contact.last_changed = now;
+            }
+            Operation::LocalStatus { .. }
+            | Operation::LocalCreate { .. }
+            | Operation::LocalRename { .. }
+            | Operation::LocalUpdate { .. }
+            | Operation::LocalKeep { .. } => self.perform_locally(operation),
+        }
+    }
+
+    fn perform_locally(&mut self, operation: &Operation) {
+        let now = Some(at(self.now));
+        match operation {
+            Operation::LocalStatus { status, changed_at, .. } => {
+                for row in &mut self.local {
+                    row.status = *status;
+                    row.status_changed_at =
+                        if self.policy.register.consent_time { *changed_at } else { None };
+                    row.updated_at = now;
+                }
+            }
+            Operation::LocalCreate { email, changed_at, values, .. } => {
+                let mut created = row("90", "x", SubscriptionStatus::Subscribed, self.now);
+                created.email = email.clone();
+                created.status_changed_at = *changed_at;
+                values
+                    .iter()
+                    .for_each(|(key, value)| set(&mut created.fields, &mut created.interests, key, value));
+                self.local = vec![created];
+            }
+            Operation::LocalRename { from, to } => {
+                for row in self.local.iter_mut().filter(|row| row.email == *from) {
+                    row.email = to.clone();
+                    row.updated_at = now;
+                }
+            }
+            Operation::LocalUpdate { row, changes, .. } => {
+                for row in self.local.iter_mut().filter(|there| there.id == *row) {
+                    for (key, change) in changes {
+                        set(&mut row.fields, &mut row.interests, key, &change.after);
+                    }
+                    row.updated_at = now;
+                }
+            }
+            Operation::LocalKeep { row, preferences_url, sync_note, working_groups } => {
+                for row in self.local.iter_mut().filter(|there| there.id == *row) {
+                    row.preferences_url = preferences_url.clone().or(row.preferences_url.take());
+                    row.sync_note = sync_note.clone().or(row.sync_note.take());
+                    row.working_groups = working_groups.clone().or(row.working_groups.take());
+                }
+            }
+            other => panic!("not local: {other:?}"),
+        }
+    }
+
+    fn note_asking(&mut self, status: SubscriptionStatus) {
+        let now = Some(at(self.now));
+        let contact = self.remote.as_mut().unwrap();
+        match status {
+            SubscriptionStatus::Pending => self.asked.push(contact.email.clone()),
+            SubscriptionStatus::Subscribed => contact.timestamp_opt = now,
+            _ => (),
+        }
+    }
+
+    /// The person says so in Mailchimp: a form, a confirmation, the link in a newsletter.
+    pub(super) fn person_in_mailchimp(&mut self, status: SubscriptionStatus) {
+        self.now += 1;
+        let now = Some(at(self.now));
+        let contact = self.remote.as_mut().unwrap();
+        contact.status = status;
+        contact.last_changed = now;
+        if status == SubscriptionStatus::Subscribed {
+            contact.timestamp_opt = now;
+        }
+        self.now += 1;
+    }
+
+    /// The person says so on the website, in the newest row.
+    pub(super) fn person_on_website(&mut self, status: SubscriptionStatus) {
+        self.now += 1;
+        let now = Some(at(self.now));
+        let row = self.local.last_mut().unwrap();
+        (row.status, row.status_changed_at, row.updated_at) = (status, now, now);
+        self.now += 1;
+    }
+
+    pub(super) fn statuses(&self) -> (Vec<SubscriptionStatus>, Option<SubscriptionStatus>) {
+        let contact = self.remote.as_ref().map(|contact| contact.status);
+        (self.local.iter().map(|row| row.status).collect(), contact)
+    }
+
+    pub(super) fn note(&self) -> &str {
+        self.local.last().and_then(|row| row.sync_note.as_deref()).unwrap()
+    }
+}
+
+/// What becomes of one operation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Done,
+    /// Held, refused, its row changed meanwhile.
+    LeftOut,
+    /// Written, but the process died before the base moved.
+    OutcomeLost,
+}
+
+fn set(
+    fields: &mut BTreeMap<MergeTag, String>,
+    interests: &mut BTreeSet<Interest>,
+    key: &Key,
+    value: &Value,
+) {
+    match key {
+        Key::Field(tag) => drop(fields.insert(tag.clone(), value.as_text().to_owned())),
+        Key::Choice(dimension) => {
+            interests.retain(|interest| interest.dimension != *dimension);
+            interests.insert(Interest::new(dimension.as_str(), value.as_text()));
+        }
+        Key::Interest(interest) if value.is_yes() => drop(interests.insert(interest.clone())),
+        Key::Interest(interest) => drop(interests.remove(interest)),
+    }
+}
+
+/// An operation in a few words; none for Rosterd's own columns.
+pub(super) fn words(operation: &Operation) -> Option<String> {
+    let keys = |keys: Vec<&Key>| keys.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let words = match operation {
+        Operation::RemoteStatus { decided, .. } => format!("remote {}", decided.get()),
+        Operation::RemoteArchive { .. } => "remote archive".to_owned(),
+        Operation::RemoteCreate { email, decided, .. } => format!("remote create {} {email}", decided.get()),
+        Operation::RemoteLeave { .. } => "remote leave".to_owned(),
+        Operation::RemoteRename { to } => format!("remote rename {to}"),
+        Operation::RemoteUpdate { changes, .. } => {
+            format!("remote update {}", keys(changes.keys().collect()))
+        }
+        Operation::RemoteTags { tags, .. } => format!("remote tags {tags:?}"),
+        Operation::LocalStatus { status, .. } => format!("local {status}"),
+        Operation::LocalCreate { email, .. } => format!("local create {email}"),
+        Operation::LocalRename { from, to } => format!("local rename {from} {to}"),
+        Operation::LocalUpdate { row, changes, .. } => {
+            format!("local update {row} {}", keys(changes.keys().collect()))
+        }
+        Operation::LocalKeep { .. } => return None,
+    };
+    Some(words.replace("@alliance.test", ""))
+}

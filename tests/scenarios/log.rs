@@ -1,0 +1,89 @@
+//! The log: no address and no key in it, one JSON object a line, and only fields that are known.
+
+use serde_json::Value;
+
+use crate::stage::Stage;
+
+/// The fields that our own lines may carry beside the four that every line has; a new one is added here and told to
+/// whoever searches logs.
+const FIELDS: [&str; 22] = [
+    "applied",
+    "conflict",
+    "contact.id",
+    "cycle.id",
+    "cycle.kind",
+    "duration_ms",
+    "error",
+    "failed",
+    "fatal",
+    "held",
+    "http.status",
+    "interval_s",
+    "member.hash",
+    "operation.kind",
+    "parked",
+    "pause_ms",
+    "planned",
+    "requests",
+    "title",
+    "walk",
+    "warning",
+    "span",
+];
+
+/// Checks every line that the program wrote to standard error.
+pub(crate) fn check(stage: &mut Stage) {
+    let key = stage.audience.sandbox.api_key();
+    let names = stage.names();
+    for line in &stage.log {
+        check_secrets(line, &key, names.iter().map(String::as_str));
+        check_form(line);
+    }
+}
+
+/// No address, whole or in part, and no key.
+pub(crate) fn check_secrets<'n>(line: &str, key: &str, names: impl Iterator<Item = &'n str>) {
+    let lower = line.to_lowercase();
+    assert!(!lower.contains('@') && !lower.contains("%40"), "an address is in the log: {line}");
+    assert!(!lower.contains(&key[..16]), "the key is in the log: {line}");
+    for name in names {
+        let local = name.split('@').next().unwrap_or_default();
+        assert!(!holds_word(&lower, local), "{name} is in the log: {line}");
+    }
+}
+
+/// Whether a word stands in a text by itself: letters that a hash happens to hold are none.
+fn holds_word(text: &str, word: &str) -> bool {
+    let joins = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    text.match_indices(word).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + word.len()..]);
+        !joins(before.chars().next_back()) && !joins(after.chars().next())
+    })
+}
+
+/// A JSON object with a time, a level, a place and a sentence.
+pub(crate) fn check_form(line: &str) {
+    let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let object = value.as_object().unwrap();
+    for key in ["timestamp", "level", "target"] {
+        assert!(object.get(key).is_some_and(Value::is_string), "{key} is missing: {line}");
+    }
+    if !object["target"].as_str().unwrap().starts_with("rosterd") {
+        return;
+    }
+    assert!(object.get("message").is_some_and(Value::is_string), "a line without a sentence: {line}");
+    for field in
+        object.keys().filter(|key| !["timestamp", "level", "target", "message"].contains(&key.as_str()))
+    {
+        assert!(FIELDS.contains(&field.as_str()), "the field {field} is not known: {line}");
+    }
+}
+
+#[test]
+fn a_word_of_a_log_line_stands_by_itself() {
+    for (text, found) in
+        [("hash 0ada1", false), ("\"ada\"", true), ("ada", true), ("x.ada.y", true), ("bada", false)]
+    {
+        assert_eq!(holds_word(text, "ada"), found, "{text}");
+    }
+}

@@ -1,0 +1,71 @@
+//! `member show`.
+
+use rosterd::sandbox::FormEntry;
+
+use crate::scene::{Scene, email};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_is_shown_on_all_sides_with_its_trail() {
+    let scene = Scene::with(&["ada"]).await;
+    let shown = scene.run(&["member", "show", &email("ada"), "--json"]).await.ended(0).json();
+    for field in ["base", "local", "remote", "state", "parked", "trail", "next"] {
+        assert!(shown.get(field).is_some(), "{field} of {shown}");
+    }
+    assert_eq!(shown["state"], "in_step", "{shown}");
+    assert_eq!(shown["base"]["values"]["FNAME"]["local"], "ada");
+    assert_eq!(shown["local"]["status"], "subscribed");
+    assert_eq!(shown["remote"]["values"]["topic:Finance"], true);
+    assert_eq!(shown["read"]["remote"], "live");
+    assert_eq!(shown["next"].as_array().unwrap().len(), 0);
+    let trail = shown["trail"].as_array().unwrap();
+    assert!(trail.iter().any(|entry| entry["kind"] == "create" && entry["outcome"] == "done"), "{shown}");
+    scene.run(&["member", "show", &email("ADA")]).await.ended(0).says(&[
+        "in step, subscribed on both sides",
+        "base",
+        "local live, remote live",
+        "Intergovernmental",
+        "Trail, newest first",
+        "Next: nothing.",
+    ]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_next_follows_from_both_sides_as_they_are_now() {
+    let scene = Scene::with(&["ada", "ben"]).await;
+    scene.alter("UPDATE registrations SET first_name = 'Adaline' WHERE id = 1");
+    let shown = scene.run(&["member", "show", &email("ada"), "--json"]).await.ended(0).json();
+    assert_eq!(shown["state"], "to_do", "{shown}");
+    assert_eq!(shown["next"][0]["changes"]["FNAME"], serde_json::json!(["ada", "Adaline"]));
+    scene.sandbox.person().unsubscribe(&email("ben")).unwrap();
+    let shown = scene.run(&["member", "show", &email("ben"), "--json"]).await.ended(0).json();
+    assert_eq!(shown["remote"]["status"], "unsubscribed", "{shown}");
+    assert_eq!(shown["next"][0]["side"], "local");
+    assert_eq!(shown["next"][0]["changes"]["status"][1], "unsubscribed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_no_cycle_has_seen_is_shown_from_the_sides() {
+    let scene = Scene::with(&["ada"]).await;
+    scene.register("ben", "Water");
+    let entry = FormEntry::new().field("FNAME", "Chi");
+    scene.sandbox.person().subscribe_by_form(&email("chi"), &entry).unwrap();
+    for (name, side) in [("ben", "remote"), ("chi", "local")] {
+        let shown = scene.run(&["member", "show", &email(name), "--json"]).await.ended(0).json();
+        assert_eq!(shown["state"], "to_do", "{shown}");
+        assert_eq!(shown["next"][0]["kind"], "create");
+        assert_eq!(shown["next"][0]["side"], side);
+    }
+    scene.run(&["member", "show", &email("dan")]).await.ended(1).complains("nobody bears the address");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_mailchimp_or_the_key_the_mirror_speaks_and_says_so() {
+    let mut scene = Scene::with(&["ada"]).await;
+    let shown = scene.run_without_key(&["member", "show", &email("ada")]).await.ended(0);
+    shown.says(&["local as last observed, remote as last observed", "MAILCHIMP_API_KEY", "ada"]);
+    scene.cut_off();
+    let shown = scene.run(&["member", "show", &email("ada"), "--json"]).await.ended(0).json();
+    assert_eq!(shown["read"]["remote"], "as last observed", "{shown}");
+    assert_eq!(shown["read"]["local"], "live");
+    assert_eq!(shown["state"], "in_step");
+}
