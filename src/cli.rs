@@ -3,10 +3,12 @@
 mod check;
 mod demo;
 mod exit;
+mod fit;
 mod groups;
 mod held;
 mod init;
 mod looking;
+mod mapped;
 mod member;
 mod moments;
 mod output;

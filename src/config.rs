@@ -3,6 +3,7 @@
 //! [`Config::load`] is called once, by the command line, and each adapter receives its own part. Commands that need
 //! neither side read [`StateConfig::load`] and no secret.
 
+mod draft;
 mod environment;
 mod guard;
 mod mailchimp;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 
+pub use crate::config::draft::Draft;
 pub use crate::config::environment::{
     CONFIG_VARIABLE, Environment, LOCAL_PATH, LOG_VARIABLE, ProcessEnvironment, SYSTEM_PATH, locate,
     log_filter,
@@ -117,12 +119,7 @@ impl Config {
         text: &str,
         environment: &dyn Environment,
     ) -> Result<(Self, M), ConfigErrors> {
-        let table = parse_toml(path, text)?;
-        let document = Document::new(path, text, environment);
-        let read = read_root::<M>(path, document.root(&table));
-        document.verdict()?;
-        // Whoever yields nothing has noted why: a verdict without a problem comes with a configuration.
-        read.ok_or_else(|| whole_file(path, "cannot be read".to_owned()))
+        Draft::parse(path, text, environment).complete()
     }
 }
 
@@ -142,7 +139,7 @@ impl StateConfig {
     }
 }
 
-fn read_root<M: DeserializeOwned>(path: &Path, mut root: Section<'_>) -> Option<(Config, M)> {
+fn read_root<M: DeserializeOwned>(path: &Path, mut root: Section<'_>) -> Draft<M> {
     let registrations = root.table("registrations", registrations::read::<M>).flatten();
     let mailchimp = root.table("mailchimp", mailchimp::read).flatten();
     let state = root.table("state", state::read).flatten();
@@ -163,20 +160,18 @@ fn read_root<M: DeserializeOwned>(path: &Path, mut root: Section<'_>) -> Option<
     let web = root.optional_table("web", web::read);
     root.optional_table("privacy", privacy::read);
     root.finish();
-    let (registrations, mapping) = registrations?;
-    let config = Config {
-        path: path.to_owned(),
+    Draft {
         registrations,
-        mailchimp: mailchimp?,
-        state: state?,
-        sync: sync?,
-        guard: guard?,
+        mailchimp,
+        state,
+        sync,
+        guard,
         merge_fields,
         interests,
         working_groups,
         web,
-    };
-    Some((config, mapping))
+        ..Draft::nothing(path, None)
+    }
 }
 
 fn read_file(path: &Path) -> Result<String, ConfigErrors> {

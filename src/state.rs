@@ -37,6 +37,7 @@ mod rank;
 mod rows;
 #[cfg(test)]
 mod sample;
+mod secrets;
 mod settings;
 mod staged;
 mod text;
@@ -65,6 +66,7 @@ pub use members::{MemberName, Recheck};
 pub use parked::{Park, Parked};
 pub use pending::Pending;
 pub use rank::{ClassName, kind, rank, side};
+pub use secrets::{can_keep_secrets, keep_signing_secret, secrets_path, signing_secret};
 pub use settings::{IdentityKind, Pause, PolicyNumber};
 pub use staged::StagedOperation;
 pub use trail::{EntryId, Outcome, TrailEntry};

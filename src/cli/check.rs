@@ -1,121 +1,130 @@
 //! `rosterd check`: every mistake in the configuration and on both sides, all at once.
 
 mod audience;
-mod sides;
+mod configuration;
+mod finding;
+mod fitting;
+mod register;
+mod state;
 
-use serde::Serialize;
 use serde_json::json;
 
+use crate::cli::check::finding::{Finding, Severity, counted};
+use crate::cli::check::register::Register;
 use crate::cli::exit::{Ending, Fault};
+use crate::cli::fit::{Audience, webhook_place};
+use crate::cli::mapped::Mapped;
 use crate::cli::output::{print_json, say};
-use crate::cli::wiring::Settings;
 use crate::cli::{Cli, Output};
-use crate::config::{ConfigErrors, ProcessEnvironment, locate};
+use crate::config::{Draft, ProcessEnvironment, WebConfig, locate};
+use crate::reconcile::policy::NewLocal;
+use crate::registrations::mapping::RegisterMapping;
 
-pub(super) use audience::{MAX_INTERESTS, same};
-pub(super) use sides::interests as register_interests;
-
-/// How much a finding matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Severity {
-    /// The configuration is wrong.
-    Error,
-    /// A side could not be reached: try again.
-    Unreached,
-    /// Something to know of.
-    Notice,
-}
-
-/// One thing that a person should know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Finding {
-    /// How much it matters.
-    pub(super) severity: Severity,
-    /// The key of the configuration.
-    pub(super) key: String,
-    /// What is wrong and what to do.
-    pub(super) problem: String,
-}
-
-impl Finding {
-    pub(super) fn error(key: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, key: key.into(), problem: problem.into() }
-    }
-
-    pub(super) fn unreached(key: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { severity: Severity::Unreached, key: key.into(), problem: problem.into() }
-    }
-
-    pub(super) fn notice(key: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { severity: Severity::Notice, key: key.into(), problem: problem.into() }
-    }
+/// What was found, and what of the register is shown.
+#[derive(Debug, Default)]
+struct Looked {
+    findings: Vec<Finding>,
+    count: u64,
+    samples: Vec<String>,
 }
 
 /// Checks everything and prints what it found.
 pub(super) async fn run(cli: &Cli, output: Output) -> Result<Ending, Fault> {
     let path = locate(cli.config.as_deref(), &ProcessEnvironment);
-    let (findings, samples) = match Settings::load_file(&path) {
-        Ok(settings) => look(&settings).await,
-        Err(fault) => (of_configuration(&fault), Vec::new()),
-    };
-    print(&findings, &samples, output)?;
-    Ok(ending(&findings))
+    let draft = Draft::<RegisterMapping>::load(&path, &ProcessEnvironment);
+    let looked = look(&draft).await;
+    print(&looked, output)?;
+    Ok(ending(&looked.findings))
 }
 
-async fn look(settings: &Settings) -> (Vec<Finding>, Vec<String>) {
-    let mut findings: Vec<Finding> = settings
-        .mapping
-        .mistakes()
-        .into_iter()
-        .map(|mistake| Finding::error(mistake.key, mistake.problem))
-        .collect();
-    let register = sides::register(settings).await;
+/// Looks at everything that the file names, as far as it can be read; nothing found ends the search.
+async fn look(draft: &Draft<RegisterMapping>) -> Looked {
+    let mapped = Mapped {
+        merge_fields: &draft.merge_fields,
+        interests: &draft.interests,
+        working_groups: &draft.working_groups,
+    };
+    let mut findings = configuration::findings(draft);
+    let mut register = match &draft.registrations {
+        Some((config, mapping)) => register::look(config, mapping, &mapped).await,
+        None => Register::default(),
+    };
+    let mailchimp = draft.mailchimp.as_ref();
+    let mut known = None;
+    if let Some(state) = &draft.state {
+        let audience = mailchimp.map(|config| config.audience.as_str());
+        let (found, schema) = state::look(&state.path, register.open.as_deref(), audience).await;
+        findings.extend(found);
+        known = schema;
+    }
+    let mut audience = None;
+    if let Some(config) = mailchimp {
+        match audience::look(config, &mapped, known.as_ref()).await {
+            Ok(found) => audience = Some(found),
+            Err(finding) => findings.push(finding),
+        }
+    }
+    let mut rows = None;
+    if let Some((_, mapping)) = &draft.registrations {
+        let fields = audience.as_ref().map(|audience| audience.schema.fields.clone()).unwrap_or_default();
+        rows = register::count(&mut register, mapping, &mapped, &fields).await;
+    }
+    findings.extend(fitting::tags(&mapped, rows.as_ref()));
+    if let Some(audience) = &audience {
+        findings.extend(fitting::findings(&mapped, rows.as_ref(), audience));
+        findings.extend(settings(draft, audience));
+    }
     findings.extend(register.findings);
-    findings.extend(sides::state(settings).await);
-    findings.extend(audience::findings(settings, &register.interests).await);
     findings.sort_by_key(|finding| finding.severity);
-    (findings, register.samples)
+    Looked { findings, count: register.count, samples: register.samples }
 }
 
-fn of_configuration(fault: &Fault) -> Vec<Finding> {
-    let Some(errors) = fault.error().downcast_ref::<ConfigErrors>() else {
-        return vec![Finding::error("", fault.error().to_string())];
-    };
-    let place = |place: Option<(usize, usize)>| {
-        place.map(|(line, column)| format!(" (line {line}, column {column})")).unwrap_or_default()
-    };
-    let finding = |problem: &crate::config::Problem| {
-        let key =
-            if problem.key.is_empty() { errors.path.display().to_string() } else { problem.key.clone() };
-        Finding::error(key, format!("{}{}", problem.said, place(problem.place)))
-    };
-    errors.problems.iter().map(finding).collect()
+/// What the audience's own settings mean for ours.
+fn settings(draft: &Draft<RegisterMapping>, audience: &Audience) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let new_local = draft.sync.as_ref().map(|sync| sync.new_local);
+    if audience.schema.double_optin && new_local == Some(NewLocal::Subscribe) {
+        let problem = "the audience's own forms ask people to confirm, \"subscribe\" does not: make sure that the website \
+                       does, or set \"confirm\"";
+        findings.push(Finding::notice("[sync] new_local", problem));
+    }
+    if audience.schema.subscribe_url.is_none() {
+        let problem = "the audience shows no sign-up form: links to the preference center cannot be made";
+        findings.push(Finding::notice("[mailchimp] audience", problem));
+    }
+    match (webhook_place(draft.web.as_ref()), &draft.web) {
+        (Some(place), _) => findings.extend(fitting::webhook(&place, audience)),
+        (None, Some(WebConfig { public_url: Some(_), .. })) => {
+            let problem = "not given, so that Mailchimp cannot call us: there is no webhook without it";
+            findings.push(Finding::notice("[web] webhook_path_secret", problem));
+        }
+        (None, Some(WebConfig { webhook_path_secret: Some(_), .. })) => {
+            let problem = "not given, so that rosterd provision cannot create the webhook";
+            findings.push(Finding::notice("[web] public_url", problem));
+        }
+        (None, Some(_) | None) => (),
+    }
+    findings
 }
 
-fn print(findings: &[Finding], samples: &[String], output: Output) -> Result<(), Fault> {
-    let n_errors = findings.iter().filter(|finding| finding.severity != Severity::Notice).count();
+fn print(looked: &Looked, output: Output) -> Result<(), Fault> {
+    let Looked { findings, count, samples } = looked;
+    let notices = findings.iter().filter(|finding| finding.severity == Severity::Notice).count();
+    let errors = findings.len() - notices;
     if output.json {
-        return print_json(&json!({ "findings": findings, "ok": n_errors == 0 }));
+        return print_json(&json!({ "findings": findings, "ok": errors == 0 }));
     }
     if !samples.is_empty() {
-        say("The first rows of the register, as Rosterd sees them:")?;
+        say(&format!("The register has {}. The first, as Rosterd reads them:", counted(*count, "row")))?;
         samples.iter().try_for_each(|sample| say(&format!("  {sample}")))?;
         say("")?;
     }
-    for Finding { severity, key, problem } in findings {
-        let word = match severity {
-            Severity::Error => "error",
-            Severity::Unreached => "unreached",
-            Severity::Notice => "notice",
-        };
-        let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
-        say(&format!("{word:9}  {key}{problem}"))?;
-    }
-    match (n_errors, findings.len()) {
+    findings.iter().try_for_each(|finding| say(&finding.to_string()))?;
+    match (errors, notices) {
         (0, 0) => say("Everything fits."),
-        (0, notices) => say(&format!("Everything fits; {notices} things to know.")),
-        (errors, _) => say(&format!("{errors} things to mend.")),
+        (0, notices) => say(&format!("Everything fits, with {}.", counted(notices, "notice"))),
+        (errors, 0) => say(&format!("{}.", counted(errors, "error"))),
+        (errors, notices) => say(&format!("{}, {}.", counted(errors, "error"), counted(notices, "notice"))),
     }
 }
 
@@ -123,8 +132,8 @@ fn print(findings: &[Finding], samples: &[String], output: Output) -> Result<(),
 fn ending(findings: &[Finding]) -> Ending {
     let any = |severity| findings.iter().any(|finding| finding.severity == severity);
     match (any(Severity::Error), any(Severity::Unreached)) {
-        (true, _) => Ending::Wrong,
-        (false, true) => Ending::Unreached,
+        (true, false) => Ending::Wrong,
+        (_, true) => Ending::Unreached,
         (false, false) => Ending::Done,
     }
 }

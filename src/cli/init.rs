@@ -20,26 +20,37 @@ const REGISTER: &str = "registrations.db";
 pub(super) async fn run(args: &InitArgs) -> Result<Ending, Fault> {
     let directory = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
     let (config, register) = (directory.join(LOCAL_PATH), directory.join(REGISTER));
+    // What stands there may be a link that leads nowhere: it is in the way all the same.
     if let Some(there) = [&config, &register].into_iter().find(|path| path.exists()) {
         let problem =
-            format!("{} is there already and was left alone; name an empty directory", there.display());
+            format!("{} is there already; nothing was written, name another directory", there.display());
         return Err(Fault::usage(anyhow!(problem)));
     }
-    std::fs::create_dir_all(&directory).map_err(|error| {
-        Fault::failed(anyhow!(error).context(format!("cannot create {}", directory.display())))
-    })?;
-    create_register(&register).await.map_err(Fault::failed)?;
-    if let Err(fault) = write_configuration(&config) {
+    create_directory(&directory)?;
+    write_configuration(&config)?;
+    if let Err(error) = create_register(&register).await {
         // Nothing half-done stays behind; that it cannot be removed changes nothing about the answer.
-        let _ = std::fs::remove_file(&register);
-        return Err(fault);
+        let _ = std::fs::remove_file(&config);
+        return Err(Fault::failed(error));
     }
-    say(&format!("wrote {}    every key with what it means", config.display()))?;
-    say(&format!("wrote {}  an empty register", register.display()))?;
+    say(&format!("Wrote {}, every key with what it means.", config.display()))?;
+    say(&format!("Wrote {}, an empty register.", register.display()))?;
     say("")?;
-    say("Next: put in the audience and where the API key is, then")?;
-    say(&format!("  rosterd --config {} check", config.display()))?;
+    say("Next: put the audience's id into the configuration and the API key into the environment, then")?;
+    let named = format!("rosterd --config {}", config.display());
+    say("  export MAILCHIMP_API_KEY=…")?;
+    say(&format!("  {named} check      names every mistake"))?;
+    say(&format!("  {named} provision  creates in Mailchimp what is missing"))?;
+    say(&format!("  {named} plan       shows what would be done"))?;
+    say(&format!("  {named} run        does it, until it is told to stop"))?;
+    say("To rehearse without Mailchimp: rosterd sandbox")?;
     Ok(Ending::Done)
+}
+
+fn create_directory(directory: &Path) -> Result<(), Fault> {
+    std::fs::create_dir_all(directory).map_err(|error| {
+        Fault::usage(anyhow!(error).context(format!("cannot create the directory {}", directory.display())))
+    })
 }
 
 fn write_configuration(path: &Path) -> Result<(), Fault> {

@@ -1,130 +1,111 @@
 //! `rosterd provision`: creates what the mapping names and the audience lacks, after printing it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod create;
+mod missing;
+
 use std::io::{IsTerminal, Write};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use serde_json::json;
 
-use crate::cli::check::{MAX_INTERESTS, register_interests, same};
 use crate::cli::exit::{Ending, Fault};
+use crate::cli::fit::{Audience, Rows, audience, lacking, remembered, rows, webhook_place};
 use crate::cli::output::{print_json, say};
+use crate::cli::provision::create::{Created, create};
+use crate::cli::provision::missing::Missing;
 use crate::cli::wiring::Settings;
 use crate::cli::{Cli, ProvisionArgs};
-use crate::config::InterestTarget;
+use crate::clock::Clock;
+use crate::cycle::forget_schema_age;
+use crate::mailchimp::AudienceError;
 use crate::mailchimp::client::MailchimpClient;
-use crate::mailchimp::provision::{CategoryShape, InspectAudience, NewMergeField, Offer, ProvisionAudience};
-use crate::model::{FieldKind, Interest, MergeTag};
+use crate::registrations::RegisterError;
+use crate::state::{IdentityKind, State, StateError, can_keep_secrets};
 
-/// What the audience lacks.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Lacking {
-    /// Merge fields.
-    fields: Vec<MergeTag>,
-    /// Categories by title, each with its id where it is there and with the interests that it lacks.
-    categories: BTreeMap<String, (Option<String>, BTreeSet<String>)>,
-}
-
-impl Lacking {
-    fn is_nothing(&self) -> bool {
-        self.fields.is_empty() && self.categories.is_empty()
-    }
-
-    /// A line for each thing, as it is shown before and after.
-    fn lines(&self) -> Vec<String> {
-        let mut lines: Vec<String> =
-            self.fields.iter().map(|tag| format!("merge field {tag} (text)")).collect();
-        for (title, (id, interests)) in &self.categories {
-            if id.is_none() {
-                lines.push(format!("interest category {title:?} (checkboxes)"));
-            }
-            lines.extend(interests.iter().map(|name| format!("interest {name:?} in {title:?}")));
-        }
-        lines
-    }
-}
-
-/// Prints what is missing, asks, and creates it.
+/// Prints what is missing, asks, creates it, and prints what it did.
 pub(super) async fn run(cli: &Cli, args: &ProvisionArgs) -> Result<Ending, Fault> {
     let settings = Settings::load(cli)?;
     let client = settings.audience()?;
-    let offer = client.offer().await.map_err(Fault::failed)?;
-    let lacking = lacking(&settings, &offer, &wanted(&settings).await?);
-    refuse_too_many(&offer, &lacking)?;
-    let lines = lacking.lines();
+    let missing = find(&settings, &client).await?;
+    let lines = missing.lines();
     if !args.output.json {
-        say(if lacking.is_nothing() {
-            "The audience has everything that the mapping names."
-        } else {
-            "To be created:"
-        })?;
+        say(if lines.is_empty() { "Nothing is missing." } else { "Missing in the audience:" })?;
         lines.iter().try_for_each(|line| say(&format!("  {line}")))?;
+        missing.notes().iter().try_for_each(|note| say(&format!("notice  {note}")))?;
     }
-    let agreed = lacking.is_nothing() || args.yes || asked()?;
-    if agreed {
-        create(&client, &lacking).await?;
-    }
-    if args.output.json {
-        print_json(&json!({ "missing": lines, "created": agreed }))?;
-    } else if !agreed {
-        say("Nothing was created; rosterd provision --yes does it.")?;
-    } else if !lacking.is_nothing() {
-        say(
-            "Created. The next cycle reads the audience's own settings afresh within the hour, the daemon at its start.",
-        )?;
-    }
-    Ok(if agreed { Ending::Done } else { Ending::Held })
-}
-
-/// The interests that the register's rows and the working groups name.
-async fn wanted(settings: &Settings) -> Result<BTreeSet<Interest>, Fault> {
-    let used = register_interests(settings).await;
-    let mut wanted =
-        used.ok_or_else(|| Fault::failed(anyhow!("the register cannot be read; rosterd check says why")))?;
-    for group in &settings.config.working_groups {
-        wanted.extend(group.any.iter().chain(&group.all).cloned());
-    }
-    Ok(wanted)
-}
-
-fn lacking(settings: &Settings, offer: &Offer, wanted: &BTreeSet<Interest>) -> Lacking {
-    let mut lacking = Lacking::default();
-    for field in &settings.config.merge_fields {
-        if !offer.merge_fields.keys().any(|there| same(there, field.tag.as_str())) {
-            lacking.fields.push(field.tag.clone());
+    if lines.is_empty() || !(args.yes || says_yes().await?) {
+        if args.output.json {
+            print_json(&json!({ "missing": lines, "created": [] }))?;
+        } else if !lines.is_empty() {
+            say("Nothing was created; rosterd provision --yes creates it.")?;
         }
+        return Ok(if lines.is_empty() { Ending::Done } else { Ending::Held });
     }
-    for mapped in &settings.config.interests {
-        let InterestTarget::Category(title) = &mapped.target else { continue };
-        let there = offer.categories.iter().find(|category| same(&category.title, title));
-        let has =
-            |name: &str| there.is_some_and(|there| there.interests.iter().any(|other| same(other, name)));
-        let names: BTreeSet<String> = wanted
-            .iter()
-            .filter(|interest| interest.dimension == mapped.dimension && !has(&interest.name))
-            .map(|interest| interest.name.clone())
-            .collect();
-        if there.is_none() || !names.is_empty() {
-            lacking.categories.insert(title.clone(), (there.map(|there| there.id.clone()), names));
+    let created = create(&client, &settings, &missing).await;
+    forget_schema(&settings).await;
+    print_created(&created, &lines, args)?;
+    created.failed.map_or(Ok(Ending::Done), Err)
+}
+
+/// What is missing; refused here is what could not be created as a whole.
+async fn find(settings: &Settings, client: &MailchimpClient) -> Result<Missing, Fault> {
+    let audience = read_audience(settings, client).await?;
+    let rows = read_rows(settings).await?;
+    let mapped = settings.mapped();
+    let lacking = lacking(&mapped, &rows, &audience);
+    let place = webhook_place(settings.config.web.as_ref());
+    let webhook = place.filter(|place| !place.is_called_by(&audience.webhooks));
+    let missing = Missing { lacking, webhook };
+    if let Some(problem) = missing.impossible() {
+        return Err(Fault::usage(anyhow!(problem)));
+    }
+    if missing.webhook.is_some() {
+        can_keep_secrets(&settings.config.state.path)
+            .context("the webhook's signing secret, which Mailchimp tells once, could not be kept")
+            .map_err(Fault::failed)?;
+    }
+    Ok(missing)
+}
+
+async fn read_audience(settings: &Settings, client: &MailchimpClient) -> Result<Audience, Fault> {
+    let known = match remembered(&settings.config.state.path).await.map_err(of_state)? {
+        Some(state) => {
+            let audience = settings.config.mailchimp.audience.clone();
+            state.claim(IdentityKind::Audience, audience).await.map_err(of_state)?;
+            state.schema().await.map_err(of_state)?
         }
-    }
-    lacking
+        None => None,
+    };
+    audience(client, known.as_ref().filter(|_| false)).await.map_err(|error| match &error {
+        AudienceError::Fatal { .. } | AudienceError::Protocol { .. } => Fault::usage(error),
+        AudienceError::Refused(_)
+        | AudienceError::Busy { .. }
+        | AudienceError::Lost { .. }
+        | AudienceError::Unreadable { .. } => Fault::failed(error),
+    })
 }
 
-/// Refused before anything is created: half a mapping helps nobody.
-fn refuse_too_many(offer: &Offer, lacking: &Lacking) -> Result<(), Fault> {
-    let there: usize = offer.categories.iter().map(|category| category.interests.len()).sum();
-    let more: usize = lacking.categories.values().map(|(_, names)| names.len()).sum();
-    if there + more <= MAX_INTERESTS {
-        return Ok(());
-    }
-    Err(Fault::usage(anyhow!(
-        "[[interest]]: the audience has {there} interests and {more} are missing; Mailchimp allows {MAX_INTERESTS} over \
-         all categories, so that a dimension must be mapped to tags with tag_prefix"
-    )))
+async fn read_rows(settings: &Settings) -> Result<Rows, Fault> {
+    let register = settings.register_read_only().await?;
+    let dimensions = settings.mapped_values().dimensions;
+    let read = rows(register.as_ref(), &settings.mapping, &dimensions, &Default::default()).await;
+    read.map_err(|error| match &error {
+        RegisterError::Mapping { .. } => Fault::usage(error),
+        RegisterError::Busy { .. } | RegisterError::Refused { .. } | RegisterError::Failed { .. } => {
+            Fault::failed(error)
+        }
+    })
 }
 
-fn asked() -> Result<bool, Fault> {
+fn of_state(error: StateError) -> Fault {
+    match &error {
+        StateError::OtherIdentity { .. } | StateError::Foreign { .. } => Fault::usage(error),
+        _ => Fault::failed(error),
+    }
+}
+
+/// Asks on a terminal; elsewhere the answer is no.
+async fn says_yes() -> Result<bool, Fault> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Ok(false);
     }
@@ -132,29 +113,37 @@ fn asked() -> Result<bool, Fault> {
     write!(stderr, "Create this in Mailchimp? [y/N] ")
         .and_then(|()| stderr.flush())
         .map_err(Fault::failed)?;
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).map_err(Fault::failed)?;
-    Ok(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    })
+    .await
+    .map_err(Fault::failed)?
+    .map_err(Fault::failed)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-async fn create(client: &MailchimpClient, lacking: &Lacking) -> Result<(), Fault> {
-    for tag in &lacking.fields {
-        let new = NewMergeField {
-            tag: tag.clone(),
-            name: tag.to_string(),
-            kind: FieldKind::Text,
-            choices: Vec::new(),
-        };
-        client.create_merge_field(&new).await.map_err(Fault::failed)?;
+/// Has the next cycle read the audience afresh. Where that cannot be noted, the hourly reading finds what is new.
+async fn forget_schema(settings: &Settings) {
+    let noted = match State::open_shared(&settings.config.state.path).await {
+        Ok(_) => Ok(()),
+        Err(StateError::Missing { .. }) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = noted {
+        tracing::warn!(
+            error = error.to_string(),
+            "the next cycle may know of what was created only in an hour"
+        );
     }
-    for (title, (id, names)) in &lacking.categories {
-        let id = match id {
-            Some(id) => id.clone(),
-            None => client.create_category(title, CategoryShape::Checkboxes).await.map_err(Fault::failed)?,
-        };
-        for name in names {
-            client.create_interest(&id, name).await.map_err(Fault::failed)?;
-        }
+}
+
+fn print_created(created: &Created, missing: &[String], args: &ProvisionArgs) -> Result<(), Fault> {
+    if args.output.json {
+        return print_json(&json!({ "missing": missing, "created": created.lines }));
     }
-    Ok(())
+    created.lines.iter().try_for_each(|line| say(&format!("created {line}")))?;
+    created.notes.iter().try_for_each(|note| say(note))?;
+    let left = missing.len() - created.lines.len();
+    if left > 0 { say(&format!("{left} of {} were not created.", missing.len())) } else { Ok(()) }
 }

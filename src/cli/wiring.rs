@@ -10,18 +10,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Cli;
 use crate::cli::exit::Fault;
+use crate::cli::mapped::Mapped;
 use crate::clock::Clock;
-use crate::config::{Config, InterestTarget, ProcessEnvironment, RegisterLocation, StateConfig, locate};
+use crate::config::{Config, MailchimpConfig, ProcessEnvironment, RegisterLocation, StateConfig, locate};
 use crate::cycle::{Cycle, Seed, assemble};
 use crate::mailchimp::client::{ClientOptions, MailchimpClient};
 use crate::mailchimp::http::{HttpOptions, HttpTransport};
 use crate::mailchimp::retry::RetryOptions;
-use crate::mailchimp::schema::{AudienceMapping, AudienceSchema, DimensionTarget};
+use crate::mailchimp::schema::{AudienceMapping, AudienceSchema};
 use crate::model::MergeTag;
 use crate::progress::Progress;
 use crate::reconcile::policy::{Policy, RegisterFeatures};
 use crate::registrations::mapping::{MappedValues, RegisterMapping};
-use crate::registrations::{ReadRegistrations, WriteRegistrations, open_sqlite, open_sqlite_read_only};
+use crate::registrations::{
+    ReadRegistrations, RegisterPlace, WriteRegistrations, open_sqlite, open_sqlite_read_only,
+};
 use crate::state::{IdentityKind, State};
 
 /// What the configuration says, with the register's own part of it.
@@ -47,43 +50,23 @@ impl Settings {
 
     /// Where the register is.
     pub(super) fn register_path(&self) -> Result<PathBuf, Fault> {
-        match &self.config.registrations.location {
-            RegisterLocation::Sqlite(path) => Ok(path.clone()),
-            RegisterLocation::Postgres(_) | RegisterLocation::Mysql(_) => Err(Fault::usage(anyhow::anyhow!(
-                "[registrations] url: this build opens SQLite registers only"
-            ))),
+        match register_place(&self.config.registrations.location)? {
+            RegisterPlace::Sqlite(path) => Ok(path),
+        }
+    }
+
+    /// The parts of the configuration that speak of both sides.
+    pub(super) fn mapped(&self) -> Mapped<'_> {
+        Mapped {
+            merge_fields: &self.config.merge_fields,
+            interests: &self.config.interests,
+            working_groups: &self.config.working_groups,
         }
     }
 
     /// The columns and dimensions that the rest of the configuration maps.
     pub(super) fn mapped_values(&self) -> MappedValues {
-        MappedValues {
-            fields: self
-                .config
-                .merge_fields
-                .iter()
-                .map(|field| (field.tag.clone(), field.column.clone()))
-                .collect(),
-            dimensions: self.config.interests.iter().map(|interest| interest.dimension.clone()).collect(),
-        }
-    }
-
-    /// What the mapping asks of the audience.
-    pub(super) fn audience_mapping(&self) -> AudienceMapping {
-        let target = |target: &InterestTarget| match target {
-            InterestTarget::Category(title) => DimensionTarget::Category(title.clone()),
-            InterestTarget::TagPrefix(prefix) => DimensionTarget::TagPrefix(prefix.clone()),
-        };
-        AudienceMapping {
-            tags: self.config.merge_fields.iter().map(|field| field.tag.clone()).collect(),
-            dimensions: self
-                .config
-                .interests
-                .iter()
-                .map(|interest| (interest.dimension.clone(), target(&interest.target)))
-                .collect(),
-            group_tags: self.config.working_groups.iter().map(|group| group.tag.clone()).collect(),
-        }
+        self.mapped().values()
     }
 
     /// What the configuration alone says of the policy.
@@ -117,22 +100,7 @@ impl Settings {
 
     /// The audience.
     pub(super) fn audience(&self) -> Result<MailchimpClient, Fault> {
-        let mailchimp = &self.config.mailchimp;
-        let http = HttpOptions {
-            connect_timeout: mailchimp.connect_timeout,
-            timeout: mailchimp.request_timeout,
-            connections: mailchimp.connections,
-            ..HttpOptions::new(mailchimp.base_url.clone())
-        };
-        let transport = HttpTransport::new(http).map_err(Fault::failed)?;
-        let options = ClientOptions {
-            api_key: mailchimp.api_key.clone(),
-            audience: mailchimp.audience.clone(),
-            connections: mailchimp.connections,
-            retry: RetryOptions::default(),
-        };
-        MailchimpClient::new(options, self.audience_mapping(), Clock::System, Arc::new(transport))
-            .map_err(Fault::usage)
+        client(&self.config.mailchimp, self.mapped().audience(), RetryOptions::default())
     }
 
     /// The register, for reading and writing.
@@ -175,6 +143,38 @@ impl Settings {
     pub(super) async fn state(&self) -> Result<State, Fault> {
         State::open(&self.config.state.path, &Clock::System).await.map_err(Fault::failed)
     }
+}
+
+/// Where the register is, if this build can open it.
+pub(super) fn register_place(location: &RegisterLocation) -> Result<RegisterPlace, Fault> {
+    match location {
+        RegisterLocation::Sqlite(path) => Ok(RegisterPlace::Sqlite(path.clone())),
+        RegisterLocation::Postgres(_) | RegisterLocation::Mysql(_) => {
+            Err(Fault::usage(anyhow::anyhow!("[registrations] url: this build opens SQLite registers only")))
+        }
+    }
+}
+
+/// The audience, asked as patiently as `retry` says.
+pub(super) fn client(
+    mailchimp: &MailchimpConfig,
+    mapping: AudienceMapping,
+    retry: RetryOptions,
+) -> Result<MailchimpClient, Fault> {
+    let http = HttpOptions {
+        connect_timeout: mailchimp.connect_timeout,
+        timeout: mailchimp.request_timeout,
+        connections: mailchimp.connections,
+        ..HttpOptions::new(mailchimp.base_url.clone())
+    };
+    let transport = HttpTransport::new(http).map_err(Fault::failed)?;
+    let options = ClientOptions {
+        api_key: mailchimp.api_key.clone(),
+        audience: mailchimp.audience.clone(),
+        connections: mailchimp.connections,
+        retry,
+    };
+    MailchimpClient::new(options, mapping, Clock::System, Arc::new(transport)).map_err(Fault::usage)
 }
 
 /// The state beside a running daemon: for the small decisions of people.

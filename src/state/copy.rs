@@ -43,7 +43,7 @@ fn private_copy(path: &Path, now: &str) -> Result<Inner, Fault> {
     } else {
         std::fs::File::create(&target).map_err(|source| inaccessible(&target, source))?;
     }
-    open_private(&target, directory, now)
+    open_private(&target, directory, now).map_err(|fault| fault.at(&target).of_original(path).into())
 }
 
 /// What tells whether a file was written: its length and the time of its last change; `None` where it is missing.

@@ -185,3 +185,26 @@ impl Fault {
         }
     }
 }
+
+impl StateError {
+    /// The same of a file's copy, said of the file itself: that is the one somebody can mend.
+    pub(crate) fn of_original(mut self, original: &Path) -> Self {
+        match &mut self {
+            Self::Newer { path, .. }
+            | Self::Older { path, .. }
+            | Self::Foreign { path }
+            | Self::Damaged { path, .. } => original.clone_into(path),
+            Self::NoDirectory { .. }
+            | Self::Missing { .. }
+            | Self::Locked { .. }
+            | Self::DiskFull { .. }
+            | Self::Busy { .. }
+            | Self::Inaccessible { .. }
+            | Self::OtherIdentity { .. }
+            | Self::NoSuchHold { .. }
+            | Self::HoldIsDone { .. }
+            | Self::Failed { .. } => (),
+        }
+        self
+    }
+}

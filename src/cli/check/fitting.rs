@@ -1,0 +1,224 @@
+//! What `check` finds between the configuration, the register and the audience. Pure.
+
+use crate::cli::check::finding::{Finding, counted};
+use crate::cli::fit::{Audience, Lacking, MAX_MERGE_TAG, MAX_TAG, Rows, WebhookPlace, did_you_mean, lacking};
+use crate::cli::mapped::Mapped;
+use crate::config::InterestTarget;
+use crate::model::{Dimension, Interest};
+
+/// How many interests of one category are named one by one.
+const NAMED: usize = 10;
+
+const PROVISION: &str = "rosterd provision creates it";
+
+/// Everything that does not fit; `rows` are absent where the register cannot be read.
+pub(super) fn findings(mapped: &Mapped<'_>, rows: Option<&Rows>, audience: &Audience) -> Vec<Finding> {
+    let nobody = Rows::default();
+    let lacking = lacking(mapped, rows.unwrap_or(&nobody), audience);
+    let mut findings = merge_fields(mapped, &lacking, audience);
+    findings.extend(categories(&lacking, audience));
+    if let Some(rows) = rows {
+        findings.extend(misfits(mapped, rows));
+        findings.extend(interests(&lacking, rows, audience));
+        findings.extend(groups(mapped, rows, audience));
+    }
+    findings.extend(lacking.overflow().map(|problem| Finding::error("[interest]", problem)));
+    // What is merely missing is told above, with what to do about it.
+    let told = |warning: &&String| warning.starts_with("the audience has no ");
+    let warnings = audience.schema.warnings.iter().filter(|warning| !told(warning));
+    findings.extend(warnings.map(|warning| Finding::notice("[mailchimp] audience", warning.clone())));
+    findings
+}
+
+/// Names that Mailchimp would refuse as tags; no audience is needed to see it.
+pub(super) fn tags(mapped: &Mapped<'_>, rows: Option<&Rows>) -> Vec<Finding> {
+    let is_long = |tag: &str| tag.chars().count() > MAX_TAG;
+    let mut findings = Vec::new();
+    for group in mapped.working_groups.iter().filter(|group| is_long(&group.tag)) {
+        let problem =
+            format!("its tag has more than {MAX_TAG} characters, Mailchimp's limit; set a shorter `tag`");
+        findings.push(Finding::error(format!("[working_group] name {:?}", group.name), problem));
+    }
+    for mapping in mapped.interests {
+        let InterestTarget::TagPrefix(prefix) = &mapping.target else { continue };
+        let ruled = mapped.working_groups.iter();
+        let ruled = ruled.flat_map(|group| group.any.iter().chain(&group.all).chain(&group.none));
+        let used = rows.into_iter().flat_map(|rows| rows.interests.keys());
+        let mut long: Vec<&Interest> = used
+            .chain(ruled)
+            .filter(|interest| {
+                interest.dimension == mapping.dimension && is_long(&format!("{prefix}{}", interest.name))
+            })
+            .collect();
+        long.sort();
+        long.dedup();
+        findings.extend(long.into_iter().map(|interest| {
+            let problem = format!(
+                "the tag {:?} has more than {MAX_TAG} characters, Mailchimp's limit; shorten the interest",
+                format!("{prefix}{}", interest.name)
+            );
+            Finding::error(format!("[interest] tag_prefix {prefix:?}"), problem)
+        }));
+    }
+    findings
+}
+
+/// Whether the webhook is there that the configuration asks for.
+pub(super) fn webhook(place: &WebhookPlace, audience: &Audience) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !place.is_called_by(&audience.webhooks) {
+        let problem = format!(
+            "no webhook of the audience calls {}; rosterd provision creates it while rosterd run listens",
+            place.shown
+        );
+        findings.push(Finding::notice("[web] public_url", problem));
+    }
+    let outdated = place.outdated(&audience.webhooks);
+    if outdated > 0 {
+        let problem = format!(
+            "{} with another secret: {}; delete what is outdated in Mailchimp",
+            counted(outdated, "webhook"),
+            place.shown
+        );
+        findings.push(Finding::notice("[web] webhook_path_secret", problem));
+    }
+    findings
+}
+
+fn merge_fields(mapped: &Mapped<'_>, lacking: &Lacking, audience: &Audience) -> Vec<Finding> {
+    let is_mapped =
+        |tag: &&String| mapped.merge_fields.iter().any(|field| field.tag.as_str().eq_ignore_ascii_case(tag));
+    let free: Vec<&str> =
+        audience.offer.merge_fields.keys().filter(|tag| !is_mapped(tag)).map(String::as_str).collect();
+    let finding = |tag: &str| {
+        let meant = did_you_mean(tag, free.iter().copied(), str::to_owned);
+        let advice = if tag.len() > MAX_MERGE_TAG {
+            format!(
+                "{}Mailchimp cuts new tags at {MAX_MERGE_TAG} characters, choose a shorter one",
+                semicolon(&meant)
+            )
+        } else {
+            format!("{}{PROVISION}", semicolon(&meant))
+        };
+        let problem = format!("the audience has no such merge field{meant}{advice}");
+        Finding::error(format!("[merge_field] tag {tag:?}"), problem)
+    };
+    lacking.merge_fields.iter().map(|field| finding(field.tag.as_str())).collect()
+}
+
+/// A question ends with its own mark; a statement needs one before what follows.
+fn semicolon(meant: &str) -> &'static str {
+    if meant.is_empty() { "; " } else { " " }
+}
+
+fn categories(lacking: &Lacking, audience: &Audience) -> Vec<Finding> {
+    let titles: Vec<&str> =
+        audience.offer.categories.iter().map(|category| category.title.as_str()).collect();
+    let missing = lacking.categories.iter().filter(|category| category.id.is_none());
+    missing
+        .map(|category| {
+            let meant = did_you_mean(&category.title, titles.iter().copied(), quoted);
+            let advice = format!("{}{PROVISION}", semicolon(&meant));
+            let problem = format!("the audience has no such interest category{meant}{advice}");
+            Finding::error(format!("[interest] category {:?}", category.title), problem)
+        })
+        .collect()
+}
+
+fn misfits(mapped: &Mapped<'_>, rows: &Rows) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for field in mapped.merge_fields {
+        let Some(misfits) = rows.misfits.get(&field.tag) else { continue };
+        let Some(first) = misfits.first.as_ref().filter(|_| misfits.unfit > 1) else { continue };
+        let key = format!("[merge_field] tag {:?}", field.tag.as_str());
+        let (column, held, unfit, filled) = (&field.column, misfits.held(), misfits.unfit, misfits.filled);
+        let problem = format!(
+            "the audience's field holds {held}, and {unfit} of {filled} values in column {column:?} do not fit (the first \
+             in row {first})"
+        );
+        findings.push(if unfit == filled {
+            Finding::error(key, format!("{problem}; map another field or column"))
+        } else {
+            Finding::notice(key, format!("{problem}: Mailchimp would refuse them"))
+        });
+    }
+    findings
+}
+
+/// Interests that rows name and an existing category lacks.
+fn interests(lacking: &Lacking, rows: &Rows, audience: &Audience) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let used = |dimension: &Dimension, name: &str| {
+        rows.interests.get(&Interest { dimension: dimension.clone(), name: name.to_owned() }).copied()
+    };
+    for category in lacking.categories.iter().filter(|category| category.id.is_some()) {
+        let key = format!("[interest] category {:?}", category.title);
+        let there = audience.schema.dimensions.get(&category.dimension);
+        let there: Vec<&str> =
+            there.into_iter().flat_map(|there| there.interests.values()).map(String::as_str).collect();
+        let named: Vec<(&String, u64)> = category
+            .interests
+            .iter()
+            .filter_map(|name| Some((name, used(&category.dimension, name)?)))
+            .collect();
+        for (name, count) in named.iter().take(NAMED) {
+            let meant = did_you_mean(name, there.iter().copied(), quoted);
+            let advice = format!("{}{PROVISION}", semicolon(&meant));
+            let rows = counted(*count, "row");
+            let problem = format!("the audience lacks {name:?}, found in {rows}{meant}{advice}");
+            findings.push(Finding::notice(key.clone(), problem));
+        }
+        if named.len() > NAMED {
+            let problem = format!("and {} more interests; rosterd provision lists them", named.len() - NAMED);
+            findings.push(Finding::notice(key, problem));
+        }
+    }
+    for twin in &lacking.twins {
+        let problem = format!(
+            "{:?} and {:?} are one name to Mailchimp and two here: write {:?} everywhere",
+            twin.named.name, twin.spelled, twin.spelled
+        );
+        findings.push(Finding::notice(
+            format!("[interest] dimension {:?}", twin.named.dimension.as_str()),
+            problem,
+        ));
+    }
+    findings
+}
+
+/// A rule that names an interest which neither side knows can never hold.
+fn groups(mapped: &Mapped<'_>, rows: &Rows, audience: &Audience) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for group in mapped.working_groups {
+        for interest in group.any.iter().chain(&group.all).chain(&group.none) {
+            let there = audience.schema.dimensions.get(&interest.dimension);
+            let offered = || there.into_iter().flat_map(|there| there.interests.values());
+            let used = rows.interests.keys().filter(|used| used.dimension == interest.dimension);
+            let mut known: Vec<&String> = used.map(|used| &used.name).chain(offered()).collect();
+            if known.contains(&&interest.name) {
+                continue;
+            }
+            known.sort();
+            let dimension = &interest.dimension;
+            let meant = did_you_mean(&interest.name, known.into_iter().map(String::as_str), |name| {
+                quoted(&format!("{dimension}:{name}"))
+            });
+            let is_tag = mapped.interests.iter().any(|mapping| {
+                mapping.dimension == *dimension && matches!(mapping.target, InterestTarget::TagPrefix(_))
+            });
+            let key = format!("[working_group] name {:?}", group.name);
+            let rule = quoted(&interest.to_string());
+            findings.push(if is_tag {
+                Finding::notice(key, format!("no row of the register names {rule}{meant}"))
+            } else {
+                let advice = format!("{}{PROVISION}", semicolon(&meant));
+                Finding::error(key, format!("neither side knows {rule}{meant}{advice}"))
+            });
+        }
+    }
+    findings
+}
+
+fn quoted(name: &str) -> String {
+    format!("{name:?}")
+}

@@ -1,0 +1,70 @@
+//! What would be created, in the words in which it is printed before and after.
+
+use crate::cli::fit::{Lacking, MAX_MERGE_TAG, WebhookPlace};
+use crate::config::MergeFieldConfig;
+
+/// What the audience lacks, the webhook among it.
+#[derive(Clone, Debug)]
+pub(super) struct Missing {
+    /// Merge fields, categories and interests.
+    pub(super) lacking: Lacking,
+    /// The webhook, where the configuration asks for one and the audience has none.
+    pub(super) webhook: Option<WebhookPlace>,
+}
+
+impl Missing {
+    /// A line for each thing, in the order in which they are created.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.lacking.merge_fields.iter().map(merge_field_line).collect();
+        for category in &self.lacking.categories {
+            lines.extend(category.id.is_none().then(|| category_line(&category.title)));
+            lines.extend(category.interests.iter().map(|name| interest_line(&category.title, name)));
+        }
+        lines.extend(self.webhook.as_ref().map(webhook_line));
+        lines
+    }
+
+    /// What is left alone although somebody may expect it.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let twins = self.lacking.twins.iter();
+        let note = |named: &str, spelled: &str| {
+            format!("interest {named:?} is left out: to Mailchimp it is the same name as {spelled:?}")
+        };
+        twins.map(|twin| note(&twin.named.name, &twin.spelled)).collect()
+    }
+
+    /// Why not everything could be created, if so: half a mapping is of no use.
+    pub(super) fn impossible(&self) -> Option<String> {
+        let long = self.lacking.merge_fields.iter().find(|field| field.tag.as_str().len() > MAX_MERGE_TAG);
+        let long = long.map(|field| {
+            format!(
+                "[merge_field] tag {:?}: Mailchimp cuts new tags at {MAX_MERGE_TAG} characters; choose a shorter one",
+                field.tag.as_str()
+            )
+        });
+        long.or_else(|| self.lacking.overflow().map(|problem| format!("[interest]: {problem}")))
+    }
+}
+
+pub(super) fn merge_field_line(field: &MergeFieldConfig) -> String {
+    format!("merge field {} {:?}, a text", field.tag, label(field))
+}
+
+pub(super) fn category_line(title: &str) -> String {
+    format!("interest category {title:?}, checkboxes")
+}
+
+pub(super) fn interest_line(title: &str, name: &str) -> String {
+    format!("interest {name:?} in {title:?}")
+}
+
+pub(super) fn webhook_line(place: &WebhookPlace) -> String {
+    { use secrecy::ExposeSecret; format!("webhook {}", place.url.expose_secret()) }
+}
+
+/// What members read beside the field on their forms: `first_name` is `First name`.
+pub(super) fn label(field: &MergeFieldConfig) -> String {
+    let words = field.column.replace(['_', '-'], " ");
+    let mut letters = words.trim().chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}

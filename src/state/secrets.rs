@@ -1,0 +1,124 @@
+//! Secrets that others give us and that no configuration can hold: in a file of their own beside the state, mode 0600.
+//!
+//! The state itself is backed up and shown around; this file is not, and losing it loses nobody.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::state::error::StateError;
+use crate::state::lock::beside;
+
+const ENDING: &str = ".secrets";
+const SIGNING: &str = "webhook_signing_secret";
+
+/// Where the secrets of the state at `state` are.
+pub fn secrets_path(state: &Path) -> PathBuf {
+    beside(state, ENDING)
+}
+
+/// What Mailchimp signs its webhook's calls with, as [`keep_signing_secret`] kept it.
+///
+/// # Errors
+///
+/// [`StateError::Inaccessible`], [`StateError::Damaged`].
+pub fn signing_secret(state: &Path) -> Result<Option<SecretString>, StateError> {
+    Ok(read(&secrets_path(state))?.remove(SIGNING).map(SecretString::from))
+}
+
+/// Keeps what Mailchimp signs its webhook's calls with: Mailchimp tells it once. The file is replaced as a whole.
+///
+/// # Errors
+///
+/// [`StateError::Inaccessible`], [`StateError::Damaged`].
+pub fn keep_signing_secret(state: &Path, secret: &SecretString) -> Result<(), StateError> {
+    let path = secrets_path(state);
+    let mut secrets = read(&path)?;
+    secrets.insert(SIGNING.to_owned(), secret.expose_secret().to_owned());
+    write(&path, &secrets).map_err(|source| inaccessible(&path, source))
+}
+
+/// Tries whether a secret could be kept, before one is asked for that is told only once.
+///
+/// # Errors
+///
+/// [`StateError::Inaccessible`], [`StateError::Damaged`].
+pub fn can_keep_secrets(state: &Path) -> Result<(), StateError> {
+    let path = secrets_path(state);
+    let secrets = read(&path)?;
+    let trial = beside(&path, ".new");
+    write(&trial, &secrets)
+        .and_then(|()| fs::remove_file(&trial))
+        .map_err(|source| inaccessible(&path, source))
+}
+
+fn read(path: &Path) -> Result<BTreeMap<String, String>, StateError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(source) => return Err(inaccessible(path, source)),
+    };
+    serde_json::from_slice(&text).map_err(|error| {
+        // The error's own words may quote the text: say where and of which kind only.
+        let source = format!("line {}, column {}: {:?}", error.line(), error.column(), error.classify());
+        StateError::Damaged { path: path.to_owned(), source: source.into() }
+    })
+}
+
+/// Writes a file that only its owner may read, beside the old one and then in its place.
+fn write(path: &Path, secrets: &BTreeMap<String, String>) -> std::io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    // Created with mode 0600.
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(serde_json::to_string(secrets)?.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    File::open(directory)?.sync_all()
+}
+
+fn inaccessible(path: &Path, source: std::io::Error) -> StateError {
+    StateError::Inaccessible { path: path.to_owned(), source: Box::new(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_kept_for_the_owner_alone_and_replaced_as_a_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("state.db");
+        assert!(signing_secret(&state).unwrap().is_none());
+        for secret in ["first", "second"] {
+            keep_signing_secret(&state, &SecretString::from(secret)).unwrap();
+            assert_eq!(signing_secret(&state).unwrap().unwrap().expose_secret(), secret);
+        }
+        can_keep_secrets(&state).unwrap();
+        let names: Vec<_> =
+            fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["state.db.secrets"]);
+        let mode = fs::metadata(secrets_path(&state)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_damaged_file_is_said_without_its_content() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("state.db");
+        fs::write(secrets_path(&state), "hush").unwrap();
+        let error = signing_secret(&state).unwrap_err();
+        assert!(matches!(error, StateError::Damaged { .. }));
+        assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+    }
+}
