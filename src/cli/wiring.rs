@@ -13,8 +13,10 @@ use crate::cli::exit::Fault;
 use crate::clock::Clock;
 use crate::config::{Config, InterestTarget, ProcessEnvironment, RegisterLocation, StateConfig, locate};
 use crate::cycle::{Cycle, Seed, assemble};
+use crate::mailchimp::AudienceError;
 use crate::mailchimp::client::{ClientOptions, MailchimpClient};
 use crate::mailchimp::http::{HttpOptions, HttpTransport};
+use crate::mailchimp::provision::InspectAudience;
 use crate::mailchimp::retry::RetryOptions;
 use crate::mailchimp::schema::{AudienceMapping, AudienceSchema, DimensionTarget};
 use crate::model::MergeTag;
@@ -23,6 +25,9 @@ use crate::reconcile::policy::{Policy, RegisterFeatures};
 use crate::registrations::mapping::{MappedValues, RegisterMapping};
 use crate::registrations::{ReadRegistrations, WriteRegistrations, open_sqlite, open_sqlite_read_only};
 use crate::state::{IdentityKind, State};
+
+/// Somebody who waits gives up after this long: time for three tries.
+const HASTE: std::time::Duration = std::time::Duration::from_secs(4);
 
 /// What the configuration says, with the register's own part of it.
 #[derive(Clone, Debug)]
@@ -117,6 +122,24 @@ impl Settings {
 
     /// The audience.
     pub(super) fn audience(&self) -> Result<MailchimpClient, Fault> {
+        self.client(RetryOptions::default())
+    }
+
+    /// The audience, for a first word to it by somebody who waits: given up within seconds.
+    pub(super) fn hasty_audience(&self) -> Result<MailchimpClient, Fault> {
+        self.client(RetryOptions { budget: HASTE, ..RetryOptions::default() })
+    }
+
+    /// Whether Mailchimp answers at all. A cycle has the patience of the daemon; a person hears of it at once.
+    /// What else is wrong, the cycle finds and notes.
+    pub(super) async fn within_reach(&self) -> Result<(), Fault> {
+        match self.hasty_audience()?.ping().await {
+            Err(error @ AudienceError::Busy { .. }) => Err(Fault::failed(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn client(&self, retry: RetryOptions) -> Result<MailchimpClient, Fault> {
         let mailchimp = &self.config.mailchimp;
         let http = HttpOptions {
             connect_timeout: mailchimp.connect_timeout,
@@ -129,7 +152,7 @@ impl Settings {
             api_key: mailchimp.api_key.clone(),
             audience: mailchimp.audience.clone(),
             connections: mailchimp.connections,
-            retry: RetryOptions::default(),
+            retry,
         };
         MailchimpClient::new(options, self.audience_mapping(), Clock::System, Arc::new(transport))
             .map_err(Fault::usage)

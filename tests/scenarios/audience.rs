@@ -16,8 +16,13 @@ use serde_json::Value;
 use crate::table::{Record, Table};
 
 /// The interest categories with their dimension and their interests.
-pub(crate) const CATEGORIES: [(&str, &str, &[&str]); 2] =
-    [("topic", "Topics", &["Finance", "Health", "Water"]), ("region", "Regions", &["Africa", "Asia", "Europe"])];
+pub(crate) const CATEGORIES: [(&str, &str, &[&str]); 2] = [
+    ("topic", "Topics", &["Finance", "Health", "Water"]),
+    ("region", "Regions", &["Africa", "Asia", "Europe"]),
+];
+
+/// The dimensions that a register may know.
+pub(crate) const DIMENSIONS: [&str; 3] = ["topic", "region", "sector"];
 
 /// When the contacts of the past opted in.
 const JOINED: &str = "2025-01-06T10:00:00Z";
@@ -44,7 +49,8 @@ impl Audience {
             retry: RetryOptions::default(),
         };
         let transport = Arc::new(sandbox.transport());
-        let client = MailchimpClient::new(options, AudienceMapping::default(), clock.clone(), transport).unwrap();
+        let client =
+            MailchimpClient::new(options, AudienceMapping::default(), clock.clone(), transport).unwrap();
         let mut interests = BTreeMap::new();
         for (dimension, title, names) in CATEGORIES {
             let category = client.create_category(title, CategoryShape::Checkboxes).await.unwrap();

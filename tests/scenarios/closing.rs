@@ -44,7 +44,11 @@ pub(crate) fn assert_quiet(stage: &mut Stage) {
     let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{:#?}", said.lines));
     let count = |key: &str| report[key].as_u64().unwrap();
     assert_eq!(count("planned") - count("held"), 0, "a further sync would write something: {report}");
-    assert_eq!((stage.audience.writes(), stage.register.dump()), before, "a further sync wrote something: {report}");
+    assert_eq!(
+        (stage.audience.writes(), stage.register.dump()),
+        before,
+        "a further sync wrote something: {report}"
+    );
 }
 
 /// A status travels alone, and only where the consent rule decided it; says how many did.
@@ -53,14 +57,24 @@ fn check_status_writes(stage: &Stage) -> u64 {
     let mut count = 0;
     for LoggedRequest { method, pattern, body, .. } in &requests {
         let Some(body) = body.as_ref().and_then(Value::as_object) else { continue };
-        if matches!(*method, "PATCH" | "PUT") && pattern.ends_with("/members/{subscriber_hash}") && body.contains_key("status") {
+        if matches!(*method, "PATCH" | "PUT")
+            && pattern.ends_with("/members/{subscriber_hash}")
+            && body.contains_key("status")
+        {
             assert_eq!(body.len(), 1, "a status travels alone: {:?}", body.keys());
             count += 1;
         }
-        assert_ne!(body.get("update_existing"), Some(&Value::Bool(true)), "a creation changed somebody known");
+        assert_ne!(
+            body.get("update_existing"),
+            Some(&Value::Bool(true)),
+            "a creation changed somebody known"
+        );
     }
     let counters = stage.audience.sandbox.counters();
-    assert_eq!(counters.status_writes, count, "each status written to somebody known came by its own request");
+    assert_eq!(
+        counters.status_writes, count,
+        "each status written to somebody known came by its own request"
+    );
     let decided = "SELECT COUNT(*) FROM operations
                    WHERE kind IN ('remote_status', 'remote_leave') AND outcome <> 'skipped'";
     assert_eq!(counted(stage, decided), count, "each status written was decided by the consent rule");
@@ -78,7 +92,11 @@ fn check_mails(stage: &Stage) {
              WHERE email = '{email}' AND kind IN ('remote_status', 'remote_create')
                AND json_extract(operation, '$.decided') = 'pending' AND outcome <> 'skipped'"
         );
-        assert_eq!(counted(stage, &decided), u64::from(n_mails), "each confirmation mail to {email} was decided");
+        assert_eq!(
+            counted(stage, &decided),
+            u64::from(n_mails),
+            "each confirmation mail to {email} was decided"
+        );
     }
 }
 

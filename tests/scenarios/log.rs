@@ -39,6 +39,9 @@ pub(crate) fn check(stage: &mut Stage) {
         check_secrets(line, &key, names.iter().map(String::as_str));
         check_form(line);
     }
+    for line in &stage.asides {
+        check_secrets(line, &key, names.iter().map(String::as_str));
+    }
 }
 
 /// No address, whole or in part, and no key.
@@ -72,14 +75,18 @@ pub(crate) fn check_form(line: &str) {
         return;
     }
     assert!(object.get("message").is_some_and(Value::is_string), "a line without a sentence: {line}");
-    for field in object.keys().filter(|key| !["timestamp", "level", "target", "message"].contains(&key.as_str())) {
+    for field in
+        object.keys().filter(|key| !["timestamp", "level", "target", "message"].contains(&key.as_str()))
+    {
         assert!(FIELDS.contains(&field.as_str()), "the field {field} is not known: {line}");
     }
 }
 
 #[test]
 fn a_word_of_a_log_line_stands_by_itself() {
-    for (text, found) in [("hash 0ada1", false), ("\"ada\"", true), ("ada", true), ("x.ada.y", true), ("bada", false)] {
+    for (text, found) in
+        [("hash 0ada1", false), ("\"ada\"", true), ("ada", true), ("x.ada.y", true), ("bada", false)]
+    {
         assert_eq!(holds_word(text, "ada"), found, "{text}");
     }
 }

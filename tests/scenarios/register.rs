@@ -108,7 +108,10 @@ impl Register {
     /// Gives every row of an address another one.
     pub(crate) fn rename(&self, from: &str, to: &str) {
         let sql = "UPDATE registrations SET email = ?2 WHERE email = ?1";
-        assert!(self.0.execute(sql, [from, to]).unwrap() > 0, "nobody in the register has the address {from}");
+        assert!(
+            self.0.execute(sql, [from, to]).unwrap() > 0,
+            "nobody in the register has the address {from}"
+        );
     }
 
     /// Removes the rows of an address.
@@ -133,7 +136,10 @@ impl Register {
         self.0.execute(sql, params![id, at]).unwrap();
         let sql = "SELECT COUNT(*) FROM registrations WHERE updated_at > ?1";
         let later: i64 = self.0.query_row(sql, [at], |row| row.get(0)).unwrap();
-        assert!(later == 0 || at == PAST, "rows changed after {at}: a step can only be dated before Rosterd writes");
+        assert!(
+            later == 0 || at == PAST,
+            "rows changed after {at}: a step can only be dated before Rosterd writes"
+        );
     }
 
     /// The addresses, each once.
@@ -153,7 +159,9 @@ impl Register {
         let sql = format!("SELECT {} FROM registrations AS r ORDER BY id", expressions.join(", "));
         let mut statement = self.0.prepare(&sql).unwrap();
         let cells = |row: &rusqlite::Row<'_>| {
-            (0..header.len()).map(|cell| row.get::<_, Option<String>>(cell).map(Option::unwrap_or_default)).collect()
+            (0..header.len())
+                .map(|cell| row.get::<_, Option<String>>(cell).map(Option::unwrap_or_default))
+                .collect()
         };
         let rows = statement.query_map([], cells).unwrap().collect::<Result<_, _>>().unwrap();
         Table { header: header.to_vec(), rows }

@@ -107,7 +107,10 @@ fn part(line: usize, text: &str) -> Part {
     if let Some(words) = text.strip_prefix("$ ") {
         return Part::Command(Command { line, words: words.to_owned(), said: Vec::new(), exit: 0 });
     }
-    assert!(!text.starts_with([' ', '|', '!']) && !text.starts_with("exit "), "line {line} belongs to nothing: {text}");
+    assert!(
+        !text.starts_with([' ', '|', '!']) && !text.starts_with("exit "),
+        "line {line} belongs to nothing: {text}"
+    );
     Part::Step(Step { line, sentence: text.to_owned(), block: Vec::new() })
 }
 

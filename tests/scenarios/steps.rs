@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use rosterd::clock::Clock;
 use rosterd::sandbox::{Fault, FaultKind};
 
 use crate::acts;
-use crate::audience::CATEGORIES;
+use crate::audience::DIMENSIONS;
 use crate::closing;
 use crate::expected::{difference, renewed};
 use crate::program::{Rights, grant, run};
@@ -48,7 +49,12 @@ pub(crate) fn play(name: &str) {
     if update && renewed != text {
         std::fs::write(&path, renewed).unwrap();
     }
-    assert!(differences.is_empty(), "{}\n{}\n(UPDATE_SCENARIOS=1 writes what was found)", path.display(), differences.concat());
+    assert!(
+        differences.is_empty(),
+        "{}\n{}\n(UPDATE_SCENARIOS=1 writes what was found)",
+        path.display(),
+        differences.concat()
+    );
     closing::check(&mut stage, name);
 }
 
@@ -110,35 +116,35 @@ fn take(stage: &mut Stage, step: &Step) -> Option<Vec<String>> {
 
 /// What is there at the beginning.
 fn given(stage: &mut Stage, words: &str, block: &[String]) -> bool {
-    let dimensions = CATEGORIES.map(|(dimension, _, _)| dimension);
     match words {
         "the register" => {
             let table = Table::parse(block);
             table.records().filter_map(|row| row.get("email")).for_each(|email| stage.opts_in(email));
-            stage.register.fill(&table, &dimensions);
+            stage.register.fill(&table, &DIMENSIONS);
         }
         "the audience" => stage.audience.fill(&Table::parse(block)),
         "both sides agree on" => agree(stage, &Table::parse(block)),
         "the configuration also says" => stage.configure(&format!("\n{}\n", block.join("\n"))),
         "the configuration is as before" => stage.configure(""),
-        _ => match words.strip_prefix("both sides agree on ").and_then(|rest| rest.strip_suffix(" members")) {
-            Some(count) => agree(stage, &crowd(count.parse().unwrap())),
-            None => return false,
-        },
+        _ => {
+            match words.strip_prefix("both sides agree on ").and_then(|rest| rest.strip_suffix(" members")) {
+                Some(count) => agree(stage, &crowd(count.parse().unwrap())),
+                None => return false,
+            }
+        }
     }
     true
 }
 
 /// The same people on both sides, adopted: two cycles, so that nothing of it is left to do.
 fn agree(stage: &mut Stage, table: &Table) {
-    let dimensions = CATEGORIES.map(|(dimension, _, _)| dimension);
     let remote = |column: &String| match column.as_str() {
         "first_name" => "FNAME".to_owned(),
         "last_name" => "LNAME".to_owned(),
         other => other.to_owned(),
     };
     let header = table.header.iter().map(remote).collect();
-    stage.register.fill(table, &dimensions);
+    stage.register.fill(table, &DIMENSIONS);
     stage.audience.fill(&Table { header, rows: table.rows.clone() });
     for words in ["rosterd sync --full --yes", "rosterd sync"] {
         let said = run(stage, words);
@@ -157,10 +163,13 @@ fn happen(stage: &mut Stage, words: &str) -> bool {
     match words {
         "An hour later" | "an hour later" => stage.later(1),
         "A day later" | "a day later" => stage.later(24),
+        "it is today" => stage.clock.set(Clock::System.now()),
         "Mailchimp is out of reach" => stage.cut_off(),
         "Mailchimp is within reach again" => stage.serve(),
         "Mailchimp revokes the key" => stage.audience.person().staff_revoke_key(),
-        "Mailchimp is busy for a moment" => stage.audience.sandbox.faults().add(Fault::new(FaultKind::TooManyRequests)),
+        "Mailchimp is busy for a moment" => {
+            stage.audience.sandbox.faults().add(Fault::new(FaultKind::TooManyRequests))
+        }
         "another rosterd holds the state" => stage.hold_state(),
         "the other rosterd has ended" => stage.release_state(),
         "whoever runs rosterd may only read" => grant(stage, Rights::Read),
@@ -176,14 +185,15 @@ fn happen(stage: &mut Stage, words: &str) -> bool {
 
 /// What both sides show, as a table of the same columns.
 fn show(stage: &Stage, words: &str, block: &[String]) -> Option<Vec<String>> {
-    let dimensions = CATEGORIES.map(|(dimension, _, _)| dimension);
     let header = || Table::parse(block).header;
     let found = match words {
-        "the register shows" => stage.register.show(&header(), &dimensions),
+        "the register shows" => stage.register.show(&header(), &DIMENSIONS),
         "the audience shows" => stage.audience.show(&header()),
         "the sides count" => {
             let statuses = ["subscribed", "unsubscribed", "pending", "cleaned", "archived"];
-            let row = |status: &str| vec![status.to_owned(), stage.register.count(status), stage.audience.count(status)];
+            let row = |status: &str| {
+                vec![status.to_owned(), stage.register.count(status), stage.audience.count(status)]
+            };
             let rows = statuses.map(row).into_iter().filter(|row| row[1..] != ["0", "0"]).collect();
             Table { header: ["status", "register", "audience"].map(str::to_owned).into(), rows }
         }

@@ -25,7 +25,8 @@ impl Table {
     pub(crate) fn lines(&self) -> Vec<String> {
         let all: Vec<&Vec<String>> = std::iter::once(&self.header).chain(&self.rows).collect();
         let shown = |cell: &str| if cell.is_empty() { "-".to_owned() } else { cell.to_owned() };
-        let width = |column: usize| all.iter().map(|row| shown(&row[column]).chars().count()).max().unwrap_or(0);
+        let width =
+            |column: usize| all.iter().map(|row| shown(&row[column]).chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..self.header.len()).map(width).collect();
         let line = |row: &&Vec<String>| {
             let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{:width$}", shown(cell)));

@@ -21,11 +21,12 @@ const ALIKE: f64 = 0.7;
 
 /// Looks at the audience; `used` are the interests that rows of the register name.
 pub(super) async fn findings(settings: &Settings, used: &BTreeSet<Interest>) -> Vec<Finding> {
-    let client = match settings.audience() {
-        Ok(client) => client,
-        Err(fault) => return vec![Finding::error("[mailchimp]", format!("{:#}", fault.error()))],
-    };
-    if let Err(error) = client.ping().await {
+    let (client, hasty) =
+        match settings.audience().and_then(|client| Ok((client, settings.hasty_audience()?))) {
+            Ok(clients) => clients,
+            Err(fault) => return vec![Finding::error("[mailchimp]", format!("{:#}", fault.error()))],
+        };
+    if let Err(error) = hasty.ping().await {
         return vec![unreachable(&error)];
     }
     let (offer, schema) = match (client.offer().await, client.schema(None).await) {

@@ -52,8 +52,7 @@ fn status(trio: &Trio, policy: &Policy) -> Line {
     let consent = trio.base.as_ref().map(|base| &base.consent);
     let base = consent.and_then(|consent| pair(consent.local.map(text), consent.remote.map(text)));
     let standing = consent.cloned().unwrap_or_default();
-    let local =
-        local_word(&trio.local, &standing, policy, trio.observed_at).map(|word| text(word.status));
+    let local = local_word(&trio.local, &standing, policy, trio.observed_at).map(|word| text(word.status));
     line("status", base, local, trio.remote.as_ref().map(|contact| text(contact.status)))
 }
 
