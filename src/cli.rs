@@ -266,6 +266,9 @@ pub async fn run(cli: &Cli) -> Result<Ending, Fault> {
 
 /// Prints what went wrong, with its causes, to standard error.
 pub fn print_fault(fault: &Fault) {
+    if fault.error().is::<output::NobodyReads>() {
+        return;
+    }
     // Nobody is left to be told where even standard error is closed.
     let _ = writeln!(std::io::stderr(), "rosterd: {:#}", fault.error());
 }

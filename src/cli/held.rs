@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::looking::state_to_look_at;
 use crate::cli::moments::{ago, minute};
-use crate::cli::output::{print_json, say};
+use crate::cli::output::{operations, print_json, say};
 use crate::cli::wiring::shared_state;
 use crate::cli::{Cli, HoldArgs, Output};
 use crate::clock::Clock;
@@ -153,10 +153,6 @@ async fn say_what_is_open(state: &State) -> Result<Ending, Fault> {
         say(&format!("{n_open} more {word} for an answer: rosterd held"))?;
     }
     Ok(Ending::Done)
-}
-
-fn operations(count: u64) -> String {
-    if count == 1 { "1 operation".to_owned() } else { format!("{count} operations") }
 }
 
 /// One hold for people: why, what, and what to do.

@@ -7,9 +7,27 @@ use serde::Serialize;
 
 use crate::cli::exit::Fault;
 
+/// Whoever read standard output has gone, as `head` does when it has seen enough: nobody is left to be told.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads standard output any more")]
+pub(super) struct NobodyReads;
+
 /// Prints a line.
 pub(super) fn say(line: &str) -> Result<(), Fault> {
-    writeln!(std::io::stdout(), "{line}").map_err(Fault::failed)
+    writeln!(std::io::stdout(), "{line}").map_err(unprinted)
+}
+
+/// What it means that standard output takes nothing.
+pub(super) fn unprinted(error: std::io::Error) -> Fault {
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Fault::failed(NobodyReads),
+        _ => Fault::failed(anyhow::Error::new(error).context("standard output cannot be written to")),
+    }
+}
+
+/// `1 operation`, `2 operations`.
+pub(super) fn operations(count: u64) -> String {
+    if count == 1 { "1 operation".to_owned() } else { format!("{count} operations") }
 }
 
 /// Prints a value as JSON, on one line.

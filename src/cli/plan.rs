@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::exit::{Ending, Fault};
-use crate::cli::output::say;
+use crate::cli::output::{operations, say, unprinted};
 use crate::cli::progress::{Bar, show};
 use crate::cli::wiring::Settings;
 use crate::cli::{Cli, PlanArgs};
@@ -36,6 +36,7 @@ pub(super) async fn run(cli: &Cli, args: &PlanArgs) -> Result<Ending, Fault> {
         .add_pending(args.emails.clone(), "asked for by plan".to_owned(), sources.clock.now())
         .await
         .map_err(Fault::failed)?;
+    settings.within_reach().await?;
     let scope = if args.full { Scope::Full } else { Scope::Incremental };
     let bar = Bar::new();
     let conflicts =
@@ -46,8 +47,23 @@ pub(super) async fn run(cli: &Cli, args: &PlanArgs) -> Result<Ending, Fault> {
     } else {
         print_plan(&state, &conflicts, &args.emails).await?;
     }
-    let held = state.count_planned_held().await.map_err(Fault::failed)?;
+    let held = n_held(&state, &args.emails).await?;
     Ok(if held > 0 { Ending::Held } else { Ending::Done })
+}
+
+/// How many operations about those asked for are held.
+async fn n_held(state: &State, only: &[EmailAddress]) -> Result<u64, Fault> {
+    if only.is_empty() {
+        return state.count_planned_held().await.map_err(Fault::failed);
+    }
+    let (mut after, mut n_held) = (0, 0);
+    loop {
+        let page = state.planned(after, PAGE).await.map_err(Fault::failed)?;
+        let Some(last) = page.last() else { return Ok(n_held) };
+        after = last.seq;
+        let held = page.iter().filter(|staged| staged.held.is_some() && concerns(only, &staged.email));
+        n_held += held.count() as u64;
+    }
 }
 
 async fn sources(settings: &Settings, state: State) -> Result<Sources, Fault> {
@@ -95,11 +111,12 @@ async fn print_plan(state: &State, conflicts: &Conflicts, only: &[EmailAddress])
     for (email, conflict) in conflicts.iter().filter(|(email, _)| concerns(only, email)) {
         say(&format!("conflict  {email}  {conflict}"))?;
     }
-    let held = state.count_planned_held().await.map_err(Fault::failed)?;
-    match (n_shown, held) {
+    match (n_shown, n_held(state, only).await?) {
         (0, _) => say("Nothing to do."),
-        (n, 0) => say(&format!("{n} operations.")),
-        (n, held) => say(&format!("{n} operations, {held} of them held: rosterd held shows why.")),
+        (n, 0) => say(&format!("{}.", operations(n))),
+        // No cycle may have made these holds yet: `rosterd held` shows them after the next one.
+        (n, held) if n == held => say(&format!("{}, to be held until somebody approves.", operations(n))),
+        (n, held) => say(&format!("{}, of which {held} to be held until somebody approves.", operations(n))),
     }
 }
 
@@ -138,7 +155,7 @@ async fn print_plan_json(state: &State, conflicts: &Conflicts, only: &[EmailAddr
     let mut out = std::io::stdout();
     let mut after = 0;
     let mut separator = "";
-    let mut write = |text: &str| write!(out, "{text}").map_err(Fault::failed);
+    let mut write = |text: &str| write!(out, "{text}").map_err(unprinted);
     write("{\"operations\":[")?;
     loop {
         let page = state.planned(after, PAGE).await.map_err(Fault::failed)?;

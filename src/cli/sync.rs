@@ -3,19 +3,21 @@
 use std::io::{IsTerminal, Write};
 
 use crate::cli::exit::{Ending, Fault};
-use crate::cli::output::{print_json, say};
+use crate::cli::moments::minute;
+use crate::cli::output::{operations, print_json, say};
 use crate::cli::progress::{Bar, show};
 use crate::cli::wiring::Settings;
 use crate::cli::{Cli, SyncArgs, plan};
 use crate::cycle::{ADOPTION, Adoption, Cycle, Report};
 use crate::observe::Scope;
-use crate::state::Decision;
+use crate::state::{Decision, Pause};
 
 /// Runs one cycle and prints what came of it.
 pub(super) async fn run(cli: &Cli, args: &SyncArgs) -> Result<Ending, Fault> {
     let settings = Settings::load(cli)?;
     let state = settings.state().await?;
     let cycle = settings.cycle(state).await?;
+    settings.within_reach().await?;
     let now = cycle.clock.now();
     if !args.emails.is_empty() {
         cycle
@@ -34,11 +36,14 @@ pub(super) async fn run(cli: &Cli, args: &SyncArgs) -> Result<Ending, Fault> {
         print_json(&report)?;
     } else {
         print_report(&report)?;
+        if let Pause::Paused(since) = cycle.state.paused().await.map_err(Fault::failed)? {
+            say(&format!("  paused since {} UTC: nothing is written until rosterd resume.", minute(since)))?;
+        }
     }
     if report.failed > 0 {
         return Err(Fault::failed(anyhow::anyhow!(
-            "{} operations failed; the next cycle tries them again",
-            report.failed
+            "{} failed; the next cycle tries again",
+            operations(report.failed)
         )));
     }
     Ok(ending(&report))
@@ -96,20 +101,16 @@ pub(super) fn print_report(report: &Report) -> Result<(), Fault> {
         std::time::Duration::from_millis(report.duration_ms).as_secs_f64(),
     ))?;
     say(&format!("  planned {}  applied {}  failed {}", report.planned, report.applied, report.failed))?;
-    if report.failed > 0 {
-        say("  What failed is tried again by the next cycle.")?;
-    }
     if report.held > 0 {
         say(&format!(
-            "  {} operations are held: rosterd held shows them, rosterd approve ID lets them through.",
-            report.held
+            "  held: {}; rosterd held shows what and why, rosterd approve ID lets it through.",
+            operations(report.held)
         ))?;
     }
-    if report.parked > 0 {
-        say(&format!(
-            "  {} members are set aside after a refusal: rosterd status names them.",
-            report.parked
-        ))?;
+    match report.parked {
+        0 => {}
+        1 => say("  1 member is set aside after a refusal; rosterd status says who and why.")?,
+        n => say(&format!("  {n} members are set aside after refusals; rosterd status says who and why."))?,
     }
     Ok(())
 }

@@ -14,8 +14,10 @@ use crate::cli::mapped::Mapped;
 use crate::clock::Clock;
 use crate::config::{Config, MailchimpConfig, ProcessEnvironment, RegisterLocation, StateConfig, locate};
 use crate::cycle::{Cycle, Seed, assemble};
+use crate::mailchimp::AudienceError;
 use crate::mailchimp::client::{ClientOptions, MailchimpClient};
 use crate::mailchimp::http::{HttpOptions, HttpTransport};
+use crate::mailchimp::provision::InspectAudience;
 use crate::mailchimp::retry::RetryOptions;
 use crate::mailchimp::schema::{AudienceMapping, AudienceSchema};
 use crate::model::MergeTag;
@@ -26,6 +28,9 @@ use crate::registrations::{
     ReadRegistrations, RegisterPlace, WriteRegistrations, open_sqlite, open_sqlite_read_only,
 };
 use crate::state::{IdentityKind, State};
+
+/// Somebody who waits gives up after this long: time for three tries.
+const HASTE: std::time::Duration = std::time::Duration::from_secs(4);
 
 /// What the configuration says, with the register's own part of it.
 #[derive(Clone, Debug)]
@@ -100,7 +105,25 @@ impl Settings {
 
     /// The audience.
     pub(super) fn audience(&self) -> Result<MailchimpClient, Fault> {
-        client(&self.config.mailchimp, self.mapped().audience(), RetryOptions::default())
+        self.client(RetryOptions::default())
+    }
+
+    /// The audience, for a first word to it by somebody who waits: given up within seconds.
+    pub(super) fn hasty_audience(&self) -> Result<MailchimpClient, Fault> {
+        self.client(RetryOptions { budget: HASTE, ..RetryOptions::default() })
+    }
+
+    /// Whether Mailchimp answers at all. A cycle has the patience of the daemon; a person hears of it at once.
+    /// What else is wrong, the cycle finds and notes.
+    pub(super) async fn within_reach(&self) -> Result<(), Fault> {
+        match self.hasty_audience()?.ping().await {
+            Err(error @ AudienceError::Busy { .. }) => Err(Fault::failed(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn client(&self, retry: RetryOptions) -> Result<MailchimpClient, Fault> {
+        client(&self.config.mailchimp, self.mapped().audience(), retry)
     }
 
     /// The register, for reading and writing.

@@ -21,6 +21,9 @@ pub(crate) const CATEGORIES: [(&str, &str, &[&str]); 2] = [
     ("region", "Regions", &["Africa", "Asia", "Europe"]),
 ];
 
+/// The dimensions that a register may know.
+pub(crate) const DIMENSIONS: [&str; 3] = ["topic", "region", "sector"];
+
 /// When the contacts of the past opted in.
 const JOINED: &str = "2025-01-06T10:00:00Z";
 /// When something else became of some of them.

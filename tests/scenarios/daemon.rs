@@ -1,1 +1,176 @@
-//! The daemon.
+//! The daemon: changes of either side arrive by themselves, signals are obeyed, and one process does the work.
+//!
+//! Nothing here waits for a fixed time: each wait ends with the line of the log after which the condition holds.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use rosterd::sandbox::FormEntry;
+
+use crate::log;
+use crate::program::{command, run};
+use crate::stage::Stage;
+use crate::table::Table;
+
+/// Everything arrives within this time, whatever else the machine does.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The daemon ends within this time after SIGTERM.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+const EVERY_SECOND: &str = "\n[sync]\ninterval = \"1s\"\n";
+
+/// A daemon and its log, ended when it is dropped.
+struct Daemon {
+    process: Child,
+    lines: Receiver<String>,
+    log: Vec<String>,
+}
+
+impl Daemon {
+    fn start(stage: &Stage) -> Self {
+        let mut command = command(stage);
+        command.arg("run").env("ROSTERD_LOG", "rosterd=trace").stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let stderr = BufReader::new(process.stderr.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Self { process, lines, log: Vec::new() }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits until the condition holds, and looks whenever the daemon says something.
+    fn until(&mut self, what: &str, mut holds: impl FnMut(&str) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut line = String::new();
+        while !holds(&line) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            line = self
+                .lines
+                .recv_timeout(left)
+                .unwrap_or_else(|_| panic!("never: {what}\n{}", self.log.join("\n")));
+            self.log.push(line.clone());
+        }
+    }
+
+    fn until_said(&mut self, words: &str) {
+        self.until(words, |line| line.contains(words));
+    }
+
+    /// The exit code, once its log ends.
+    fn ended(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + LAST_WORDS;
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            self.log.push(line);
+        }
+        assert!(Instant::now() < deadline, "it still runs:\n{}", self.log.join("\n"));
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Already ended where the test went well.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Two members on both sides, adopted.
+fn stage() -> Stage {
+    let mut stage = Stage::build();
+    stage.configure(EVERY_SECOND);
+    let lines = ["email  first_name", "ada@alliance.test  Ada", "ben@alliance.test  Ben"].map(str::to_owned);
+    stage.register.fill(&Table::parse(&lines), &[]);
+    assert_eq!(run(&mut stage, "rosterd sync --yes").exit, 0);
+    stage.later(1);
+    stage
+}
+
+fn first_name(stage: &Stage, row: usize) -> String {
+    stage.register.show(&["first_name".to_owned()], &[]).rows[row].concat()
+}
+
+fn in_mailchimp(stage: &Stage, row: usize) -> Vec<String> {
+    stage.audience.show(&["FNAME", "status"].map(str::to_owned)).rows[row].clone()
+}
+
+#[test]
+fn changes_of_either_side_arrive_at_a_running_daemon_until_it_is_told_to_stop() {
+    let mut stage = stage();
+    let mut daemon = Daemon::start(&stage);
+    daemon.until_said("rosterd is running");
+
+    stage.register.change(1, "first_name", "Augusta");
+    daemon.until("the edit on the website is in Mailchimp", |_| {
+        in_mailchimp(&stage, 0) == ["Augusta", "subscribed"]
+    });
+    stage
+        .audience
+        .person()
+        .edit_preferences("ben@alliance.test", &FormEntry::new().field("FNAME", "Benj"))
+        .unwrap();
+    daemon.until("the edit in Mailchimp is in the register", |_| first_name(&stage, 1) == "Benj");
+    stage.audience.person().unsubscribe("ada@alliance.test").unwrap();
+    daemon.until("the opt-out is in the register", |_| stage.register.count("unsubscribed") == "1");
+
+    let said = run(&mut stage, "rosterd sync");
+    let holder = format!("is held by process {}", daemon.process.id());
+    assert!(said.exit == 1 && said.lines.concat().contains(&holder), "{:?}", said.lines);
+
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended(), Some(0));
+    check_log(&mut stage, &daemon);
+    assert_eq!(run(&mut stage, "rosterd sync").exit, 0, "nobody holds the state any more");
+}
+
+#[test]
+fn a_wrong_configuration_at_a_reload_leaves_the_old_one_in_force() {
+    let mut stage = stage();
+    let mut daemon = Daemon::start(&stage);
+    daemon.until_said("rosterd is running");
+
+    stage.configure("\n[sync]\ninterval = \"soon\"\n");
+    daemon.signal("HUP");
+    daemon.until_said("the old configuration stays in force");
+    stage.register.change(1, "first_name", "Augusta");
+    daemon.until("the edit arrives all the same", |_| in_mailchimp(&stage, 0)[0] == "Augusta");
+
+    stage.configure(&format!("{EVERY_SECOND}prefer = \"remote\"\n"));
+    daemon.signal("HUP");
+    daemon.until_said("the configuration was read again");
+    stage.register.change(1, "first_name", "Ada");
+    daemon.until("the edit arrives under the new one", |_| in_mailchimp(&stage, 0)[0] == "Ada");
+
+    daemon.signal("INT");
+    assert_eq!(daemon.ended(), Some(0));
+    check_log(&mut stage, &daemon);
+}
+
+/// The log of the daemon is as that of every command, and tells of its cycles by the documented fields.
+fn check_log(stage: &mut Stage, daemon: &Daemon) {
+    stage.log.extend(daemon.log.clone());
+    log::check(stage);
+    let cycle = daemon.log.iter().find(|line| line.contains("cycle done")).expect("a cycle is told of");
+    for field in [rosterd::telemetry::field::CYCLE_ID, rosterd::telemetry::field::DURATION_MS] {
+        assert!(cycle.contains(&format!("\"{field}\":")), "{cycle}");
+    }
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_fault() {
+    let stage = stage();
+    let mut command = command(&stage);
+    command.args(["plan", "--json"]).env("ROSTERD_LOG", "off").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    drop(process.stdout.take());
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}

@@ -39,6 +39,9 @@ pub(crate) fn check(stage: &mut Stage) {
         check_secrets(line, &key, names.iter().map(String::as_str));
         check_form(line);
     }
+    for line in &stage.asides {
+        check_secrets(line, &key, names.iter().map(String::as_str));
+    }
 }
 
 /// No address, whole or in part, and no key.

@@ -51,14 +51,18 @@ scenarios! {
     many_opt_outs_at_one_time_are_held
     new_registrations_can_be_asked_to_confirm
     one_process_at_a_time
+    pausing_stops_every_write
     plan_writes_nothing
     registering_again_asks_for_confirmation_once
     removed_rows_are_archived
+    somebody_asks_to_be_erased
     staff_archive_somebody_in_mailchimp
     staff_cannot_undo_an_opt_out_in_mailchimp
     the_first_adoption_is_asked_for
     the_first_adoption_unsubscribes_nobody_without_approval
     two_rows_of_one_person
+    what_the_mapping_names_and_the_audience_lacks
+    why_somebody_gets_no_mail
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rosterd::clock::Clock;
+
 use crate::stage::Stage;
 
 /// The program under test.
@@ -42,8 +44,14 @@ pub(crate) fn run(stage: &mut Stage, words: &str) -> Said {
     let (stdout, stderr) = (text(output.stdout), text(output.stderr));
     let (log, errors): (Vec<&str>, Vec<&str>) = stderr.lines().partition(|line| line.starts_with('{'));
     stage.log.extend(log.into_iter().map(str::to_owned));
-    // What is for people may name a member to whoever asked; it is not the log, and still holds no key.
-    stage.log.extend(errors.iter().filter(|line| line.contains('@')).map(|line| (*line).to_owned()));
+    // What is for people names nobody either, but those whom the person at the keyboard named.
+    let named = |line: &str| {
+        words
+            .split(' ')
+            .filter(|word| word.contains('@'))
+            .fold(line.to_owned(), |line, word| line.replace(word, "…"))
+    };
+    stage.asides.extend(errors.iter().map(|line| named(line)));
     let marked = |mark: char, line: &str| format!("{mark} {}", plain(stage, line)).trim_end().to_owned();
     let lines =
         stdout.lines().map(|line| marked('|', line)).chain(errors.iter().map(|line| marked('!', line)));
@@ -123,6 +131,7 @@ fn plain(stage: &Stage, line: &str) -> String {
     for (id, class) in stage.holds() {
         line = line.replace(&id, &format!("{{{class}}}"));
     }
+    line = present(line);
     // A plan may show a hold that no cycle has made yet.
     if let Some((before, id)) = line.split_once("  [held ")
         && !id.starts_with('{')
@@ -140,6 +149,24 @@ fn plain(stage: &Stage, line: &str) -> String {
         line.replace_range(at..end, "{link}");
     }
     line
+}
+
+/// A line with `{time}` for the times of the present: what the program dates by its own clock.
+fn present(mut line: String) -> String {
+    let today = Clock::System.now().to_string()[..10].to_owned();
+    while let Some(at) = line.find(&today) {
+        let rest = &line[at + today.len()..];
+        let time =
+            rest.strip_prefix([' ', 'T']).filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let length = time.map_or(0, |time| {
+            1 + time.find(|c: char| !(c.is_ascii_digit() || ":.Z".contains(c))).unwrap_or(time.len())
+        });
+        line.replace_range(at..at + today.len() + length, "{time}");
+    }
+    match line.split_once(" s ago)").and_then(|(before, after)| Some((before.rsplit_once('(')?.0, after))) {
+        Some((before, after)) => format!("{before}({{n}} s ago){after}"),
+        None => line,
+    }
 }
 
 /// A line with `{n}` for each of its numbers.

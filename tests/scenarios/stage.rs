@@ -42,6 +42,8 @@ pub(crate) struct Stage {
     pub(crate) rights: Rights,
     /// The log of everything that ran.
     pub(crate) log: Vec<String>,
+    /// What else it said on standard error, without the addresses that it was given.
+    pub(crate) asides: Vec<String>,
     /// How both sides and the state were before the last command.
     pub(crate) before: Option<Snapshot>,
     /// How often somebody opted in on the website.
@@ -83,6 +85,7 @@ impl Stage {
             address: ([127, 0, 0, 1], 0).into(),
             rights: Rights::All,
             log: Vec::new(),
+            asides: Vec::new(),
             before: None,
             opt_ins: BTreeMap::new(),
             names: BTreeSet::new(),

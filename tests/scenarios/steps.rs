@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use rosterd::clock::Clock;
 use rosterd::sandbox::{Fault, FaultKind};
 
 use crate::acts;
-use crate::audience::CATEGORIES;
+use crate::audience::DIMENSIONS;
 use crate::closing;
 use crate::expected::{difference, renewed};
 use crate::program::{Rights, grant, run};
@@ -115,12 +116,11 @@ fn take(stage: &mut Stage, step: &Step) -> Option<Vec<String>> {
 
 /// What is there at the beginning.
 fn given(stage: &mut Stage, words: &str, block: &[String]) -> bool {
-    let dimensions = CATEGORIES.map(|(dimension, _, _)| dimension);
     match words {
         "the register" => {
             let table = Table::parse(block);
             table.records().filter_map(|row| row.get("email")).for_each(|email| stage.opts_in(email));
-            stage.register.fill(&table, &dimensions);
+            stage.register.fill(&table, &DIMENSIONS);
         }
         "the audience" => stage.audience.fill(&Table::parse(block)),
         "both sides agree on" => agree(stage, &Table::parse(block)),
@@ -138,14 +138,13 @@ fn given(stage: &mut Stage, words: &str, block: &[String]) -> bool {
 
 /// The same people on both sides, adopted: two cycles, so that nothing of it is left to do.
 fn agree(stage: &mut Stage, table: &Table) {
-    let dimensions = CATEGORIES.map(|(dimension, _, _)| dimension);
     let remote = |column: &String| match column.as_str() {
         "first_name" => "FNAME".to_owned(),
         "last_name" => "LNAME".to_owned(),
         other => other.to_owned(),
     };
     let header = table.header.iter().map(remote).collect();
-    stage.register.fill(table, &dimensions);
+    stage.register.fill(table, &DIMENSIONS);
     stage.audience.fill(&Table { header, rows: table.rows.clone() });
     for words in ["rosterd sync --full --yes", "rosterd sync"] {
         let said = run(stage, words);
@@ -164,6 +163,7 @@ fn happen(stage: &mut Stage, words: &str) -> bool {
     match words {
         "An hour later" | "an hour later" => stage.later(1),
         "A day later" | "a day later" => stage.later(24),
+        "it is today" => stage.clock.set(Clock::System.now()),
         "Mailchimp is out of reach" => stage.cut_off(),
         "Mailchimp is within reach again" => stage.serve(),
         "Mailchimp revokes the key" => stage.audience.person().staff_revoke_key(),
@@ -185,10 +185,9 @@ fn happen(stage: &mut Stage, words: &str) -> bool {
 
 /// What both sides show, as a table of the same columns.
 fn show(stage: &Stage, words: &str, block: &[String]) -> Option<Vec<String>> {
-    let dimensions = CATEGORIES.map(|(dimension, _, _)| dimension);
     let header = || Table::parse(block).header;
     let found = match words {
-        "the register shows" => stage.register.show(&header(), &dimensions),
+        "the register shows" => stage.register.show(&header(), &DIMENSIONS),
         "the audience shows" => stage.audience.show(&header()),
         "the sides count" => {
             let statuses = ["subscribed", "unsubscribed", "pending", "cleaned", "archived"];
