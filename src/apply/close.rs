@@ -1,5 +1,6 @@
 //! Operations under way: noted before they are tried, closed together with what they moved.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::apply::{Applied, ApplyError, Past, Targets};
@@ -75,16 +76,12 @@ impl Work {
                 self.done(Deed::Skipped("waits: what came before it was not done"), &targets.policy);
                 continue;
             }
-            if !self.members.contains_key(&member) {
-                match targets.state.trio(member, targets.clock.now()).await? {
-                    Some(trio) => {
-                        self.members.insert(member, trio);
-                    }
-                    None => {
-                        self.done(Deed::Skipped("the member is gone"), &targets.policy);
-                        continue;
-                    }
-                }
+            if let Entry::Vacant(place) = self.members.entry(member) {
+                let Some(trio) = targets.state.trio(member, targets.clock.now()).await? else {
+                    self.done(Deed::Skipped("the member is gone"), &targets.policy);
+                    continue;
+                };
+                place.insert(trio);
             }
             self.replaced = None;
             return Ok(self.members.get_mut(&member).map(|trio| (staged, trio)));

@@ -28,7 +28,10 @@ async fn an_address_taken_in_mailchimp_is_a_conflict_until_it_is_free() {
     world.sql("UPDATE registrations SET email = 'ada@byron.test', updated_at = :now WHERE id = 1");
     world.sync().await;
     assert!(world.note("ada@byron.test").contains("staff must decide"), "{}", world.note("ada@byron.test"));
-    assert_eq!((world.status(ADA).as_str(), world.status("ada@byron.test").as_str()), ("subscribed", "unsubscribed"));
+    assert_eq!(
+        (world.status(ADA).as_str(), world.status("ada@byron.test").as_str()),
+        ("subscribed", "unsubscribed")
+    );
     assert_eq!(world.field("ada@byron.test", "FNAME"), "Other");
     world.assert_quiet().await;
     world.person().staff_delete_permanently("ada@byron.test").unwrap();
@@ -80,7 +83,10 @@ async fn an_address_changed_on_both_sides_is_a_conflict_until_both_agree() {
     world.person().change_address(ADA, "ada@lovelace.test").unwrap();
     world.sync().await;
     assert!(world.note("ada@byron.test").contains("both sides"), "{}", world.note("ada@byron.test"));
-    assert_eq!((world.status("ada@lovelace.test").as_str(), world.status("ada@byron.test").as_str()), ("subscribed", ""));
+    assert_eq!(
+        (world.status("ada@lovelace.test").as_str(), world.status("ada@byron.test").as_str()),
+        ("subscribed", "")
+    );
     world.assert_quiet().await;
     world.sql("UPDATE registrations SET email = 'ada@lovelace.test', updated_at = :now WHERE id = 1");
     world.sync().await;
@@ -115,7 +121,6 @@ async fn an_address_that_changes_its_letters_case_only_is_the_same_person() {
     world.assert_quiet().await;
 }
 
-
 #[tokio::test]
 async fn an_unusable_row_gets_its_note_and_recovers_when_it_is_mended() {
     let world = ada_and_ben().await;
@@ -134,7 +139,10 @@ async fn an_unusable_row_gets_its_note_and_recovers_when_it_is_mended() {
     world.sql("UPDATE registrations SET email = 'ada@byron.test', updated_at = :now WHERE id = 1");
     world.sync().await;
     world.assert_in_step();
-    assert_eq!((world.note("carl@alliance.test"), world.note("ada@byron.test")), (String::new(), String::new()));
+    assert_eq!(
+        (world.note("carl@alliance.test"), world.note("ada@byron.test")),
+        (String::new(), String::new())
+    );
     world.assert_quiet().await;
 }
 

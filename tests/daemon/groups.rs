@@ -124,8 +124,7 @@ async fn tags_made_by_staff_are_never_touched() {
 #[tokio::test]
 async fn tag_changes_that_move_no_time_are_found_by_the_full_cycle() {
     let options = SandboxOptions { tags_move_last_changed: false, ..SandboxOptions::default() };
-    let world =
-        World::adopted_as(Setup { options, ..setup() }, |world| world.register(ADA, "Ada")).await;
+    let world = World::adopted_as(Setup { options, ..setup() }, |world| world.register(ADA, "Ada")).await;
     world.sql("INSERT INTO registration_interests VALUES (1, 'topic', 'Finance')");
     world.sync().await;
     assert_eq!(world.tags(ADA), [TAG]);

@@ -13,12 +13,11 @@ const ADA: &str = "ada@alliance.test";
 async fn with_ada() -> World {
     let register =
         RegisterMapping { busy_timeout: SignedDuration::from_millis(20), ..RegisterMapping::default() };
-    let world =
-        World::adopted_as(Setup { register, ..Setup::default() }, |world| {
-            world.register(ADA, "Ada");
-            world.register("ben@alliance.test", "Ben");
-        })
-        .await;
+    let world = World::adopted_as(Setup { register, ..Setup::default() }, |world| {
+        world.register(ADA, "Ada");
+        world.register("ben@alliance.test", "Ben");
+    })
+    .await;
     world.sync().await;
     world
 }
@@ -52,7 +51,8 @@ async fn a_register_locked_in_the_midst_of_writing_loses_nothing() {
     }
     world.leave(ADA);
     let path = world.directory.path().join("registrations.db");
-    let (hold, held) = (rusqlite::Connection::open(&path).unwrap(), std::sync::Arc::new(std::sync::Mutex::new(false)));
+    let (hold, held) =
+        (rusqlite::Connection::open(&path).unwrap(), std::sync::Arc::new(std::sync::Mutex::new(false)));
     let flag = held.clone();
     world.tap.before_each(move |_, request| {
         if request.method == Method::Patch {
@@ -90,7 +90,10 @@ async fn a_row_edited_between_observation_and_write_keeps_both_edits() {
     world.tap.calm();
     world.sync().await;
     world.sync().await;
-    assert_eq!((world.column(ADA, "first_name"), world.column(ADA, "last_name")), ("Website".to_owned(), "Remote".to_owned()));
+    assert_eq!(
+        (world.column(ADA, "first_name"), world.column(ADA, "last_name")),
+        ("Website".to_owned(), "Remote".to_owned())
+    );
     world.assert_in_step();
     world.assert_quiet().await;
 }
@@ -106,7 +109,10 @@ async fn a_row_that_changes_while_its_contact_is_written_keeps_both_edits() {
         if request.method == Method::Patch {
             let website = rusqlite::Connection::open(&path).unwrap();
             website
-                .execute("UPDATE registrations SET last_name = 'Second', updated_at = ?1 WHERE id = 1", [&later])
+                .execute(
+                    "UPDATE registrations SET last_name = 'Second', updated_at = ?1 WHERE id = 1",
+                    [&later],
+                )
                 .unwrap();
         }
     });
@@ -114,7 +120,10 @@ async fn a_row_that_changes_while_its_contact_is_written_keeps_both_edits() {
     world.tap.calm();
     world.sync().await;
     world.sync().await;
-    assert_eq!((world.field(ADA, "LNAME"), world.column(ADA, "last_name")), ("Second".to_owned(), "Second".to_owned()));
+    assert_eq!(
+        (world.field(ADA, "LNAME"), world.column(ADA, "last_name")),
+        ("Second".to_owned(), "Second".to_owned())
+    );
     assert_eq!(world.interests(ADA), ["Water"]);
     world.assert_quiet().await;
 }
@@ -127,11 +136,8 @@ async fn a_register_that_vanishes_and_returns_loses_nobody() {
     std::fs::rename(&path, &aside).unwrap();
     world.later(3600);
     for _ in 0..2 {
-        let error = world
-            .cycle
-            .run(rosterd::observe::Scope::Full, rosterd::cycle::Adoption::Ask)
-            .await
-            .unwrap_err();
+        let error =
+            world.cycle.run(rosterd::observe::Scope::Full, rosterd::cycle::Adoption::Ask).await.unwrap_err();
         assert!(!error.is_fatal(), "{error}");
     }
     std::fs::rename(&aside, &path).unwrap();
@@ -152,7 +158,10 @@ async fn a_trigger_that_refuses_one_row_parks_one_member() {
     world.person().edit_preferences(ADA, &FormEntry::new().field("LNAME", "Grump")).unwrap();
     world.person().edit_preferences("ben@alliance.test", &FormEntry::new().field("LNAME", "Fine")).unwrap();
     world.sync().await;
-    assert_eq!((world.parked().await.len(), world.column("ben@alliance.test", "last_name").as_str()), (1, "Fine"));
+    assert_eq!(
+        (world.parked().await.len(), world.column("ben@alliance.test", "last_name").as_str()),
+        (1, "Fine")
+    );
     assert!(world.note(ADA).contains("no such name"), "{}", world.note(ADA));
     world.assert_quiet().await;
     world.person().edit_preferences(ADA, &FormEntry::new().field("LNAME", "Glad")).unwrap();

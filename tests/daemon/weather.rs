@@ -62,7 +62,9 @@ fn writes() -> Vec<Write> {
             name: "a field",
             method: Method::Patch,
             path: MEMBER,
-            act: |world| world.sql("UPDATE registrations SET last_name = 'Byron', updated_at = :now WHERE id = 2"),
+            act: |world| {
+                world.sql("UPDATE registrations SET last_name = 'Byron', updated_at = :now WHERE id = 2")
+            },
             check: |world| assert_eq!(world.field("p1@alliance.test", "LNAME"), "Byron"),
         },
         Write {
@@ -70,7 +72,9 @@ fn writes() -> Vec<Write> {
             method: Method::Patch,
             path: MEMBER,
             act: |world| {
-                world.sql("UPDATE registrations SET email = 'moved@alliance.test', updated_at = :now WHERE id = 2");
+                world.sql(
+                    "UPDATE registrations SET email = 'moved@alliance.test', updated_at = :now WHERE id = 2",
+                );
             },
             check: |world| world.assert_both("moved@alliance.test", "subscribed"),
         },
