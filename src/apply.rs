@@ -10,6 +10,7 @@ mod refusals;
 mod remote;
 mod reread;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{AudienceError, WriteAudience};
+use crate::model::MemberId;
 use crate::progress::{Phase, Progress};
 use crate::reconcile::plan::{Operation, Side};
 use crate::reconcile::policy::Policy;
@@ -93,17 +95,26 @@ pub enum ApplyError {
     },
 }
 
+/// What the rest of a plan has to know of what was carried out of it.
+#[derive(Debug, Default)]
+struct Past {
+    run: refusals::Run,
+    /// Members of whom something was not done; what else was planned for them is left to the next round, which
+    /// decides anew on what is known by then.
+    left: BTreeSet<MemberId>,
+}
+
 /// Carries out what the state holds staged and the guard does not hold.
 pub async fn apply(targets: &Targets, cycle: CycleId) -> Result<Applied, ApplyError> {
     let mut applied = Applied::default();
     let mut after = (0, 0);
     let total = targets.state.count_planned().await?;
-    let mut run = refusals::Run::default();
+    let mut past = Past::default();
     loop {
         let chunk = targets.state.next_operations(after, CHUNK).await?;
         let Some(last) = chunk.last() else { return Ok(applied) };
         after = (last.rank, last.seq);
-        for batch in alike(chunk) {
+        for mut batch in alike(chunk) {
             if targets.stop.is_cancelled() {
                 return Err(ApplyError::Stopped);
             }
@@ -111,7 +122,8 @@ pub async fn apply(targets: &Targets, cycle: CycleId) -> Result<Applied, ApplyEr
             if targets.state.paused().await? != Pause::Running {
                 return Ok(applied);
             }
-            carry_out(targets, cycle, batch, &mut applied, &mut run).await?;
+            batch.retain(|staged| !past.left.contains(&staged.member));
+            carry_out(targets, cycle, batch, &mut applied, &mut past).await?;
             let done = applied.done + applied.failed + applied.skipped + applied.parked;
             targets.progress.send_replace(Progress { phase: Phase::Applying, done, total });
         }
@@ -151,12 +163,12 @@ async fn carry_out(
     cycle: CycleId,
     batch: Vec<StagedOperation>,
     applied: &mut Applied,
-    run: &mut refusals::Run,
+    past: &mut Past,
 ) -> Result<(), ApplyError> {
     match batch.first().map(way) {
         None => Ok(()),
-        Some(Way::Local) => local::carry_out(targets, cycle, batch, applied).await,
-        Some(Way::Remote) => remote::carry_out(targets, cycle, batch, applied, run).await,
-        Some(Way::Bulk) => bulk::carry_out(targets, cycle, batch, applied, run).await,
+        Some(Way::Local) => local::carry_out(targets, cycle, batch, applied, past).await,
+        Some(Way::Remote) => remote::carry_out(targets, cycle, batch, applied, past).await,
+        Some(Way::Bulk) => bulk::carry_out(targets, cycle, batch, applied, past).await,
     }
 }

@@ -9,11 +9,14 @@ use std::collections::BTreeMap;
 use crate::apply::close::{Deed, Work};
 use crate::apply::local::read_again;
 use crate::apply::remote::{new_contact, settle_created};
-use crate::apply::{Applied, ApplyError, Targets, refusals};
-use crate::mailchimp::{AudienceError, Created, NewContact};
+use crate::apply::{Applied, ApplyError, Past, Targets, refusals};
+use crate::mailchimp::{AudienceError, Created, NewContact, Refusal};
 use crate::model::{Contact, Registration, RegistrationId, SubscriptionStatus};
 use crate::reconcile::trio::Trio;
 use crate::state::{CycleId, StagedOperation};
+
+/// What came of one creation: Mailchimp's answer, or what became of the call.
+type Answer = Result<Created, Deed>;
 
 /// Creates a batch of contacts in one call; rows that changed meanwhile are left for the next cycle.
 pub(super) async fn carry_out(
@@ -21,7 +24,7 @@ pub(super) async fn carry_out(
     cycle: CycleId,
     batch: Vec<StagedOperation>,
     applied: &mut Applied,
-    run: &mut refusals::Run,
+    past: &mut Past,
 ) -> Result<(), ApplyError> {
     let mut work = Work::open(targets, cycle, batch.clone()).await?;
     let mut wanted: Vec<(i64, NewContact)> = Vec::new();
@@ -32,45 +35,85 @@ pub(super) async fn carry_out(
             wanted.push((staged.seq, new));
         }
     }
-    let (seqs, new): (Vec<i64>, Vec<NewContact>) = wanted.into_iter().unzip();
-    let created = match new.is_empty() {
-        true => Vec::new(),
-        false => match targets.remote.create(&targets.schema, &new).await {
-            Ok(created) => created,
-            Err(error) => return fail_all(targets, work, error, applied).await,
-        },
-    };
-    let missing = std::iter::repeat_with(|| Created::Unmentioned);
-    let mut answers: BTreeMap<i64, Created> =
-        seqs.into_iter().zip(created.into_iter().chain(missing)).collect();
+    let (mut answers, stop) = create_all(targets, wanted).await;
     while let Some((staged, trio)) = work.next(targets).await? {
         let deed = match answers.remove(&staged.seq) {
             None => Deed::Skipped("the row changed meanwhile"),
-            Some(answer) => match settle_created(answer, trio) {
+            Some(Err(deed)) => deed,
+            Some(Ok(answer)) => match settle_created(answer, trio) {
                 Ok(deed) => deed,
                 Err(error) => refusals::sort(targets, targets.state.refusals(staged.member).await?, error).0,
             },
         };
         work.done(deed, &targets.policy);
     }
-    run.note(&work)?;
-    work.close(targets, applied).await
+    let closed = work.close(targets, applied, past).await;
+    stop.map_or(closed, Err)
 }
 
-/// The call as a whole failed: a refusal of the call says nothing about any one member, a lost answer leaves all in doubt.
-async fn fail_all(
+/// Creates all of them in one call. A call that is refused as a whole is made again in halves: it says nothing about
+/// any one member, and one member's fault is nobody else's. Says what stops the plan, too.
+async fn create_all(
     targets: &Targets,
-    mut work: Work,
-    error: AudienceError,
-    applied: &mut Applied,
-) -> Result<(), ApplyError> {
-    let said = error.to_string();
-    let lost = matches!(error, AudienceError::Lost { .. } | AudienceError::Unreadable { .. });
-    while work.next(targets).await?.is_some() {
-        work.done(if lost { Deed::Lost(said.clone()) } else { Deed::Failed(said.clone()) }, &targets.policy);
+    wanted: Vec<(i64, NewContact)>,
+) -> (BTreeMap<i64, Answer>, Option<ApplyError>) {
+    let mut answers = BTreeMap::new();
+    let mut alone = Alone::default();
+    let mut slices = vec![wanted];
+    let mut stop = None;
+    while let Some(mut slice) = slices.pop() {
+        if slice.is_empty() {
+            continue;
+        }
+        if let Some(error) = &stop {
+            answers.extend(slice.into_iter().map(|(seq, _)| (seq, Err(not_tried(error)))));
+            continue;
+        }
+        let new: Vec<NewContact> = slice.iter().map(|(_, new)| new.clone()).collect();
+        match targets.remote.create(&targets.schema, &new).await {
+            Ok(created) => {
+                let all = created.into_iter().chain(std::iter::repeat_with(|| Created::Unmentioned));
+                answers.extend(slice.into_iter().zip(all).map(|((seq, _), created)| (seq, Ok(created))));
+            }
+            Err(AudienceError::Refused(_)) if slice.len() > 1 => {
+                let second = slice.split_off(slice.len() / 2);
+                slices.extend([second, slice]);
+            }
+            Err(AudienceError::Refused(refusal)) => {
+                stop = alone.is_nobodys_fault(&refusal);
+                let refused = |(seq, _)| (seq, Ok(Created::Refused(refusal.clone())));
+                answers.extend(slice.into_iter().map(refused));
+            }
+            Err(error) => {
+                let (deed, stops) = refusals::sort(targets, 0, error);
+                answers.extend(slice.into_iter().map(|(seq, _)| (seq, Err(deed.clone()))));
+                stop = stops;
+            }
+        }
     }
-    work.close(targets, applied).await?;
-    if lost { Ok(()) } else { Err(ApplyError::Remote(error)) }
+    (answers, stop)
+}
+
+fn not_tried(error: &ApplyError) -> Deed {
+    Deed::Failed(format!("not tried: {error}"))
+}
+
+/// Counts calls for one contact that were refused alike: ten of them are no contact's fault.
+#[derive(Debug, Default)]
+struct Alone {
+    said: String,
+    count: usize,
+}
+
+impl Alone {
+    fn is_nobodys_fault(&mut self, refusal: &Refusal) -> Option<ApplyError> {
+        if self.said != refusal.said {
+            (self.said, self.count) = (refusal.said.clone(), 0);
+        }
+        self.count += 1;
+        (self.count >= refusals::EQUAL_UNKNOWNS)
+            .then(|| ApplyError::EqualUnknowns { count: self.count, said: self.said.clone() })
+    }
 }
 
 /// Whether the member has no contact that this one would double: a bounced one stays behind at its old address.

@@ -1,8 +1,9 @@
 //! Operations under way: noted before they are tried, closed together with what they moved.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::apply::{Applied, ApplyError, Targets};
+use crate::apply::{Applied, ApplyError, Past, Targets};
 use crate::model::{EmailAddress, MemberId};
 use crate::reconcile::plan::{Operation, Planned};
 use crate::reconcile::trio::Trio;
@@ -40,6 +41,8 @@ pub(super) struct Work {
     replaced: Option<Planned>,
     closings: Vec<Closing>,
     deeds: Vec<Deed>,
+    /// Members of whom something was not done: what else was planned for them stood on it.
+    left: BTreeSet<MemberId>,
 }
 
 impl Work {
@@ -58,6 +61,7 @@ impl Work {
             replaced: None,
             closings: Vec::new(),
             deeds: Vec::new(),
+            left: BTreeSet::new(),
         })
     }
 
@@ -68,16 +72,16 @@ impl Work {
     ) -> Result<Option<(StagedOperation, &mut Trio)>, ApplyError> {
         while let Some((_, staged)) = self.entries.get(self.next) {
             let (staged, member) = (staged.clone(), staged.member);
-            if !self.members.contains_key(&member) {
-                match targets.state.trio(member, targets.clock.now()).await? {
-                    Some(trio) => {
-                        self.members.insert(member, trio);
-                    }
-                    None => {
-                        self.done(Deed::Skipped("the member is gone"), &targets.policy);
-                        continue;
-                    }
-                }
+            if self.left.contains(&member) {
+                self.done(Deed::Skipped("waits: what came before it was not done"), &targets.policy);
+                continue;
+            }
+            if let Entry::Vacant(place) = self.members.entry(member) {
+                let Some(trio) = targets.state.trio(member, targets.clock.now()).await? else {
+                    self.done(Deed::Skipped("the member is gone"), &targets.policy);
+                    continue;
+                };
+                place.insert(trio);
             }
             self.replaced = None;
             return Ok(self.members.get_mut(&member).map(|trio| (staged, trio)));
@@ -85,10 +89,11 @@ impl Work {
         Ok(None)
     }
 
-    /// The member of the operation that is under way.
-    pub(super) fn trio(&mut self) -> Option<&mut Trio> {
+    /// The member of the operation that is under way, and the operation as it was decided last.
+    pub(super) fn under_way(&mut self) -> Option<(&Planned, &mut Trio)> {
         let (_, staged) = self.entries.get(self.next)?;
-        self.members.get_mut(&staged.member)
+        let planned = self.replaced.as_ref().unwrap_or(&staged.planned);
+        Some((planned, self.members.get_mut(&staged.member)?))
     }
 
     /// The operation that is under way was decided anew, with times of its own.
@@ -101,11 +106,12 @@ impl Work {
         let Some((entry, staged)) = self.entries.get(self.next) else { return };
         self.next += 1;
         let operation = self.replaced.as_ref().unwrap_or(&staged.planned).operation.clone();
-        let mut closing = Closing::new(*entry, staged.member, outcome_of(&deed));
+        let member = staged.member;
+        let mut closing = Closing::new(*entry, member, outcome_of(&deed));
         closing.said = said_of(&deed);
         match &deed {
             Deed::Done => {
-                if let Some(trio) = self.members.get_mut(&staged.member) {
+                if let Some(trio) = self.members.get_mut(&member) {
                     move_base(trio, &operation, policy, &mut closing);
                 }
             }
@@ -115,17 +121,24 @@ impl Work {
             Deed::Refused(park) => closing.park = Some(park.clone()),
             Deed::Skipped(_) | Deed::Doubtful(_) | Deed::Lost(_) | Deed::Failed(_) => (),
         }
+        if deed != Deed::Done {
+            self.left.insert(member);
+        }
         self.closings.push(closing);
         self.deeds.push(deed);
     }
 
-    /// What came of the operations, in their order.
-    pub(super) fn deeds(&self) -> &[Deed] {
-        &self.deeds
-    }
-
     /// Closes what was ended, in one transaction, and counts it; what was not begun is noted as not tried.
-    pub(super) async fn close(mut self, targets: &Targets, applied: &mut Applied) -> Result<(), ApplyError> {
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::EqualUnknowns`] once it is closed, where that was one too many.
+    pub(super) async fn close(
+        mut self,
+        targets: &Targets,
+        applied: &mut Applied,
+        past: &mut Past,
+    ) -> Result<(), ApplyError> {
         while self.next < self.entries.len() {
             self.done(Deed::Failed("not tried: the cycle ended before".to_owned()), &targets.policy);
         }
@@ -140,8 +153,9 @@ impl Work {
                 Deed::Doubtful(_) | Deed::Lost(_) | Deed::Failed(_) => applied.failed += 1,
             }
         }
+        past.left.append(&mut self.left);
         targets.state.close_entries(self.closings, targets.clock.now()).await?;
-        Ok(())
+        past.run.note(&self.deeds)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::apply::close::{Deed, Work};
-use crate::apply::{Applied, ApplyError, Targets, refusals};
+use crate::apply::{Applied, ApplyError, Past, Targets, refusals};
 use crate::model::{EmailAddress, Key, Registration, RegistrationId, SubscriptionStatus, Value};
 use crate::reconcile::plan::Operation;
 use crate::reconcile::trio::Trio;
@@ -19,6 +19,7 @@ pub(super) async fn carry_out(
     cycle: CycleId,
     batch: Vec<StagedOperation>,
     applied: &mut Applied,
+    past: &mut Past,
 ) -> Result<(), ApplyError> {
     let mut work = Work::open(targets, cycle, batch).await?;
     let mut result = Ok(());
@@ -35,7 +36,7 @@ pub(super) async fn carry_out(
             }
         }
     }
-    work.close(targets, applied).await?;
+    work.close(targets, applied, past).await?;
     Ok(result?)
 }
 

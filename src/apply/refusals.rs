@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use crate::apply::close::{Deed, SCHEMA, Work};
+use crate::apply::close::{Deed, SCHEMA};
 use crate::apply::{ApplyError, Targets};
 use crate::mailchimp::{AudienceError, Refusal, RefusalClass};
 use crate::registrations::RegisterError;
@@ -18,7 +18,7 @@ const UNKNOWN: SignedDuration = SignedDuration::from_mins(15);
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 
 /// This many unknown refusals of one text in a row are nobody's fault.
-const EQUAL_UNKNOWNS: usize = 10;
+pub(super) const EQUAL_UNKNOWNS: usize = 10;
 
 /// What an error means for the operation, and whether it stops the plan.
 pub(super) fn sort(targets: &Targets, attempts: u32, error: AudienceError) -> (Deed, Option<ApplyError>) {
@@ -76,8 +76,8 @@ pub(super) struct Run {
 
 impl Run {
     /// Looks at what came of some operations; an error once too many were refused alike.
-    pub(super) fn note(&mut self, work: &Work) -> Result<(), ApplyError> {
-        for deed in work.deeds() {
+    pub(super) fn note(&mut self, deeds: &[Deed]) -> Result<(), ApplyError> {
+        for deed in deeds {
             match deed {
                 Deed::Refused(park) if park.class == "unknown" && park.said == self.said => self.count += 1,
                 Deed::Refused(park) if park.class == "unknown" => {

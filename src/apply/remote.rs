@@ -1,11 +1,12 @@
 //! Writes to the audience, one member at a time, several members at once.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::{self, StreamExt};
 
 use crate::apply::close::{Deed, Work};
-use crate::apply::{Applied, ApplyError, Targets, refusals, reread};
+use crate::apply::{Applied, ApplyError, Past, Targets, refusals, reread};
 use crate::mailchimp::{AudienceError, ContactChanges, Created, NewContact, RefusalClass};
 use crate::model::{Contact, Interest, Key, MemberId, SubscriptionStatus, Value};
 use crate::reconcile::consent::DecidedStatus;
@@ -15,44 +16,43 @@ use crate::reconcile::trio::Trio;
 use crate::state::{CycleId, StagedOperation};
 
 /// Carries remote operations out: those of one member in their order, those of different members side by side.
+///
+/// Once something stops the plan nothing is begun any more, and what had begun is finished: an operation under way is
+/// never dropped in the middle.
 pub(super) async fn carry_out(
     targets: &Targets,
     cycle: CycleId,
     batch: Vec<StagedOperation>,
     applied: &mut Applied,
-    run: &mut refusals::Run,
+    past: &mut Past,
 ) -> Result<(), ApplyError> {
     let mut members: BTreeMap<MemberId, Vec<StagedOperation>> = BTreeMap::new();
     for staged in batch {
         members.entry(staged.member).or_default().push(staged);
     }
-    let works = stream::iter(members.into_values())
-        .map(|operations| one_member(targets, cycle, operations))
-        .buffer_unordered(targets.connections);
+    let halted = AtomicBool::new(false);
+    let begin = async |operations| match halted.load(Ordering::Relaxed) || targets.stop.is_cancelled() {
+        true => Ok(None),
+        false => one_member(targets, cycle, operations).await.map(Some),
+    };
+    let works = stream::iter(members.into_values()).map(begin).buffer_unordered(targets.connections);
     let mut works = std::pin::pin!(works);
-    let mut stopped = None;
-    while let Some(result) = works.next().await {
-        let (work, error) = result?;
-        run.note(&work)?;
-        work.close(targets, applied).await?;
-        stopped = stopped.or(error);
-        if stopped.is_some() || targets.stop.is_cancelled() {
-            break;
+    let mut result = Ok(());
+    while let Some(outcome) = works.next().await {
+        let outcome = match outcome {
+            Ok(None) => Ok(()),
+            Ok(Some((work, stop))) => {
+                let closed = work.close(targets, applied, past).await;
+                stop.map_or(closed, Err)
+            }
+            Err(error) => Err(error),
+        };
+        if outcome.is_err() {
+            halted.store(true, Ordering::Relaxed);
+            result = result.and(outcome);
         }
     }
-    // What had begun is finished: an operation under way is never dropped in the middle.
-    while let Some(result) = drain(stopped.is_some(), &mut works).await {
-        let (work, _) = result?;
-        work.close(targets, applied).await?;
-    }
-    match stopped {
-        Some(error) => Err(error),
-        None => Ok(()),
-    }
-}
-
-async fn drain<S: StreamExt + Unpin>(stopped: bool, works: &mut S) -> Option<S::Item> {
-    if stopped { works.next().await } else { None }
+    result
 }
 
 /// The operations of one member; ends at the first that stops the whole plan.
@@ -63,33 +63,33 @@ async fn one_member(
 ) -> Result<(Work, Option<ApplyError>), ApplyError> {
     let mut work = Work::open(targets, cycle, operations).await?;
     while let Some((staged, trio)) = work.next(targets).await? {
-        let planned = staged.planned.clone();
-        let planned = if reread::is_needed(&planned) {
-            match reread::decide_again(targets, trio, &planned).await? {
-                Some(planned) => planned,
-                None => {
-                    work.done(
-                        Deed::Skipped("decided otherwise on what was read right before"),
-                        &targets.policy,
-                    );
-                    continue;
-                }
-            }
-        } else {
-            planned
+        let wanted = match reread::is_needed(&staged.planned) {
+            true => reread::decide_again(targets, trio, &staged.planned).await,
+            false => Ok(Some(staged.planned)),
         };
-        work.replace(planned.clone());
-        let Some(trio) = work.trio() else { continue };
-        match perform(targets, &planned, trio).await {
-            Ok(deed) => work.done(deed, &targets.policy),
-            Err(error) => {
-                let attempts = targets.state.refusals(staged.member).await?;
-                let (deed, stop) = refusals::sort(targets, attempts, error);
-                work.done(deed, &targets.policy);
-                if let Some(stop) = stop {
-                    return Ok((work, Some(stop)));
+        let answer = match wanted {
+            Ok(None) => Ok(Deed::Skipped("decided otherwise on what was read right before")),
+            Ok(Some(planned)) => {
+                work.replace(planned);
+                match work.under_way() {
+                    Some((planned, trio)) => {
+                        perform(targets, planned, trio).await.map_err(ApplyError::Remote)
+                    }
+                    None => Ok(Deed::Skipped("the member is gone")),
                 }
             }
+            Err(error) => Err(error),
+        };
+        let (deed, stop) = match answer {
+            Ok(deed) => (deed, None),
+            Err(ApplyError::Remote(error)) => {
+                refusals::sort(targets, targets.state.refusals(staged.member).await?, error)
+            }
+            Err(error) => (Deed::Failed(error.to_string()), Some(error)),
+        };
+        work.done(deed, &targets.policy);
+        if stop.is_some() {
+            return Ok((work, stop));
         }
     }
     Ok((work, None))

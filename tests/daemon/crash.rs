@@ -159,7 +159,7 @@ async fn an_adoption_cut_at_any_other_point_is_made_whole() {
             assert!(polls > 50, "{polls}");
             return;
         }
-        polls += 6;
+        polls += if polls < 40 { 2 } else { 9 };
     }
 }
 
@@ -176,6 +176,6 @@ async fn an_ordinary_cycle_cut_at_any_other_point_is_made_whole() {
             assert!(polls > 50, "{polls}");
             return;
         }
-        polls += 6;
+        polls += if polls < 40 { 2 } else { 9 };
     }
 }

@@ -5,6 +5,7 @@ mod adoption;
 mod collisions;
 mod crash;
 mod groups;
+mod halting;
 mod leaving;
 mod movement;
 mod register;

@@ -21,7 +21,7 @@ fn crowd(world: &World, count: usize) {
 #[tokio::test]
 async fn a_full_walk_over_a_moving_audience_misses_nobody_and_buries_nobody() {
     let world = World::adopted(Policy::default(), |world| {
-        crowd(world, 2_200);
+        crowd(world, 2_020);
         world.register_many(20);
     })
     .await;

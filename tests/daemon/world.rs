@@ -68,7 +68,7 @@ pub(crate) struct World {
     pub(crate) register: Connection,
     pub(crate) directory: TempDir,
     setup: Setup,
-    forgetful: bool,
+    forgetful: Option<std::path::PathBuf>,
 }
 
 impl World {
@@ -104,7 +104,7 @@ impl World {
         }
         let cycle = cycle(&directory, client, &clock, &setup).await;
         sandbox.reset_log();
-        Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful: false }
+        Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful: None }
     }
 
     /// A world with a first adoption of what `fill` put on both sides.
@@ -167,19 +167,34 @@ impl World {
     pub(crate) async fn restart(self) -> Self {
         let Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful } = self;
         drop(cycle);
-        if forgetful {
+        if let Some(older) = forgetful {
             for name in ["state.db", "state.db-wal", "state.db-shm"] {
                 let _ = std::fs::remove_file(directory.path().join(name));
             }
+            let _ = std::fs::copy(older, directory.path().join("state.db"));
         }
         let client = client(&sandbox, &tap, &clock, &setup);
         let cycle = self::cycle(&directory, client, &clock, &setup).await;
-        Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful: false }
+        Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful: None }
     }
 
     /// The state file is lost, and the process starts again.
     pub(crate) async fn lose_the_state(mut self) -> Self {
-        self.forgetful = true;
+        self.forgetful = Some(std::path::PathBuf::new());
+        self.restart().await
+    }
+
+    /// A copy of the state file, as an administrator makes it.
+    pub(crate) fn back_up_the_state(&self) -> std::path::PathBuf {
+        let copy = self.directory.path().join("backup.db");
+        let state = Connection::open(self.directory.path().join("state.db")).unwrap();
+        state.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+        copy
+    }
+
+    /// The process ends, an older state takes the place of its own, and it starts again.
+    pub(crate) async fn restore_the_state(mut self, backup: std::path::PathBuf) -> Self {
+        self.forgetful = Some(backup);
         self.restart().await
     }
 
