@@ -132,8 +132,8 @@ fn print(looked: &Looked, output: Output) -> Result<(), Fault> {
 fn ending(findings: &[Finding]) -> Ending {
     let any = |severity| findings.iter().any(|finding| finding.severity == severity);
     match (any(Severity::Error), any(Severity::Unreached)) {
-        (true, false) => Ending::Wrong,
-        (_, true) => Ending::Unreached,
+        (true, _) => Ending::Wrong,
+        (false, true) => Ending::Unreached,
         (false, false) => Ending::Done,
     }
 }

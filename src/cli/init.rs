@@ -21,7 +21,7 @@ pub(super) async fn run(args: &InitArgs) -> Result<Ending, Fault> {
     let directory = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
     let (config, register) = (directory.join(LOCAL_PATH), directory.join(REGISTER));
     // What stands there may be a link that leads nowhere: it is in the way all the same.
-    if let Some(there) = [&config, &register].into_iter().find(|path| path.exists()) {
+    if let Some(there) = [&config, &register].into_iter().find(|path| path.symlink_metadata().is_ok()) {
         let problem =
             format!("{} is there already; nothing was written, name another directory", there.display());
         return Err(Fault::usage(anyhow!(problem)));

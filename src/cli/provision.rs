@@ -76,7 +76,7 @@ async fn read_audience(settings: &Settings, client: &MailchimpClient) -> Result<
         }
         None => None,
     };
-    audience(client, known.as_ref().filter(|_| false)).await.map_err(|error| match &error {
+    audience(client, known.as_ref()).await.map_err(|error| match &error {
         AudienceError::Fatal { .. } | AudienceError::Protocol { .. } => Fault::usage(error),
         AudienceError::Refused(_)
         | AudienceError::Busy { .. }
@@ -126,7 +126,7 @@ async fn says_yes() -> Result<bool, Fault> {
 /// Has the next cycle read the audience afresh. Where that cannot be noted, the hourly reading finds what is new.
 async fn forget_schema(settings: &Settings) {
     let noted = match State::open_shared(&settings.config.state.path).await {
-        Ok(_) => Ok(()),
+        Ok(state) => forget_schema_age(&state, &Clock::System).await,
         Err(StateError::Missing { .. }) => Ok(()),
         Err(error) => Err(error),
     };

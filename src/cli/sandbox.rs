@@ -16,7 +16,7 @@ use crate::sandbox::Sandbox;
 
 /// Prints where it is and how to get in, then serves until SIGINT or SIGTERM.
 pub(super) async fn run(args: &SandboxArgs) -> Result<Ending, Fault> {
-    if args.listen.ip().is_multicast() {
+    if !args.listen.ip().is_loopback() {
         let problem =
             format!("--listen {}: the sandbox serves this machine only; use 127.0.0.1", args.listen);
         return Err(Fault::usage(anyhow::anyhow!(problem)));

@@ -81,7 +81,6 @@ fn write(path: &Path, secrets: &BTreeMap<String, String>) -> std::io::Result<()>
     file.write_all(b"\n")?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     File::open(directory)?.sync_all()
 }
 

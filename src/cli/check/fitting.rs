@@ -129,7 +129,7 @@ fn misfits(mapped: &Mapped<'_>, rows: &Rows) -> Vec<Finding> {
     let mut findings = Vec::new();
     for field in mapped.merge_fields {
         let Some(misfits) = rows.misfits.get(&field.tag) else { continue };
-        let Some(first) = misfits.first.as_ref().filter(|_| misfits.unfit > 1) else { continue };
+        let Some(first) = misfits.first.as_ref().filter(|_| misfits.unfit > 0) else { continue };
         let key = format!("[merge_field] tag {:?}", field.tag.as_str());
         let (column, held, unfit, filled) = (&field.column, misfits.held(), misfits.unfit, misfits.filled);
         let problem = format!(

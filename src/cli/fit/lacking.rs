@@ -54,7 +54,7 @@ impl Lacking {
     /// Why the interests would not all find room, if so.
     pub(in crate::cli) fn overflow(&self) -> Option<String> {
         let (present, more) = (self.present, self.interests());
-        (present + more > MAX_INTERESTS + 1).then(|| {
+        (present + more > MAX_INTERESTS).then(|| {
             format!(
                 "the audience has {present} interests and {more} more are named; Mailchimp allows {MAX_INTERESTS} over \
                  all categories: map a dimension to tags with tag_prefix instead"

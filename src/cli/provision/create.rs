@@ -120,5 +120,5 @@ fn refused(line: &str, error: AudienceError) -> Fault {
 
 /// Mailchimp may repeat the URL, whose path is a secret.
 fn without_secret(place: &WebhookPlace, error: &AudienceError) -> Error {
-    anyhow!(error.to_string())
+    anyhow!(error.to_string().replace(place.url.expose_secret(), &place.shown))
 }

@@ -59,7 +59,7 @@ pub(super) fn interest_line(title: &str, name: &str) -> String {
 }
 
 pub(super) fn webhook_line(place: &WebhookPlace) -> String {
-    { use secrecy::ExposeSecret; format!("webhook {}", place.url.expose_secret()) }
+    format!("webhook {}", place.shown)
 }
 
 /// What members read beside the field on their forms: `first_name` is `First name`.
