@@ -63,7 +63,7 @@ impl Audience {
         let authorization = format!("Bearer {}", self.key);
         let entries = log.as_array().unwrap();
         let pages = entries.iter().filter(|entry| entry["pattern"] == "/lists/{list_id}/members");
-        let targets: Vec<String> = pages.map(|entry| target(entry)).collect();
+        let targets: Vec<String> = pages.map(target).collect();
         let begun = Instant::now();
         stream::iter(targets)
             .for_each_concurrent(CONNECTIONS, |target| {

@@ -37,7 +37,7 @@ pub use exit::{Ending, Fault};
 #[derive(Debug, Parser)]
 #[command(name = "rosterd", version, propagate_version = true, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// The configuration file [default: $ROSTERD_CONFIG, else /etc/rosterd/rosterd.toml, else ./rosterd.toml]
+    /// The configuration file [default: `$ROSTERD_CONFIG`, else /etc/rosterd/rosterd.toml, else ./rosterd.toml]
     #[arg(long, global = true, value_name = "PATH")]
     pub config: Option<PathBuf>,
     /// How log lines are written [default: pretty on a terminal, else json]

@@ -64,7 +64,6 @@ pub async fn examine(
 }
 
 /// A row as it was read: as a registration, or with what is wrong with it.
-#[expect(clippy::large_enum_variant, reason = "nearly every row is usable")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
     clippy::large_enum_variant,

@@ -40,7 +40,7 @@ async fn serve(stage: &Stage) -> Result<(), Fault> {
     say("  rosterd groups")?;
     say("Somebody leaves by the link in a newsletter:")?;
     let control = stage.base_url.trim_end_matches("/3.0");
-    say(&format!("  curl -d '{{\"act\":\"unsubscribe\",\"email\":\"d.whitlock@statecities.test\"}}' \\"))?;
+    say("  curl -d '{\"act\":\"unsubscribe\",\"email\":\"d.whitlock@statecities.test\"}' \\")?;
     say(&format!("    {control}/_sandbox/person"))?;
     say("Somebody edits their registration:")?;
     say(&format!("  sqlite3 {} \\", stage.register.display()))?;

@@ -102,9 +102,8 @@ impl<'a> Draft<'a> {
     pub(super) fn decide_status(&mut self) {
         let question = self.question();
         let decision = consent::decide(&question);
-        match decision.note.or_else(|| self.lasting_note(&question, &decision)) {
-            Some(note) => self.note(note),
-            None => (),
+        if let Some(note) = decision.note.or_else(|| self.lasting_note(&question, &decision)) {
+            self.note(note);
         }
         self.conflicts.extend(decision.conflict.clone());
         self.waits = self.waits.take().or(decision.waits.map(str::to_owned));

@@ -89,7 +89,7 @@ mod tests {
         check(
             WorkingGroup { all: set(&["topic:Finance", "region:Africa"]), ..group() },
             None,
-            Some("topic:Finance, region:Africa"),
+            Some("region:Africa, topic:Finance"),
         );
         check(WorkingGroup { all: set(&["topic:Finance", "region:Asia"]), ..group() }, None, None);
         check(WorkingGroup { none: set(&["topic:Health"]), ..group() }, None, None);

@@ -5,7 +5,7 @@ use rosterd::reconcile::policy::{Policy, WorkingGroup};
 use rosterd::registrations::mapping::{GroupMapping, RegisterMapping};
 use rosterd::sandbox::{FormEntry, SandboxOptions};
 
-use crate::world::{Setup, Topics, World};
+use crate::world::{Setup, World};
 
 const ADA: &str = "ada@alliance.test";
 const TAG: &str = "WG: Finance";

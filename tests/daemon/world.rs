@@ -197,12 +197,6 @@ impl World {
         self.forgetful = Some(backup);
         self.restart().await
     }
-
-    /// The process ends and starts again with another policy.
-    pub(crate) async fn restart_with(mut self, policy: Policy) -> Self {
-        self.setup.policy = policy;
-        self.restart().await
-    }
 }
 
 /// The register's triggers go by the clock of the story, not by the machine's.

@@ -113,6 +113,18 @@ impl Planned {
 }
 
 impl Conflict {
+    /// The word for it, without what it is about: fit for logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::AddressTakenRemotely => "address_taken_remotely",
+            Self::AddressTakenLocally => "address_taken_locally",
+            Self::UnprovenOptIn => "unproven_opt_in",
+            Self::AddressChangedTwice => "address_changed_twice",
+            Self::Overwritten { .. } => "overwritten",
+            Self::UnknownInterest { .. } => "unknown_interest",
+        }
+    }
+
     /// The conflict in the JSON form of the command line's contract.
     pub fn json(&self, email: &EmailAddress) -> Json {
         let mut json = serde_json::to_value(self).unwrap_or_default();

@@ -245,13 +245,10 @@ impl World {
             }
             Operation::RemoteTags { tags, .. } => {
                 let contact = self.remote.as_mut().unwrap();
-                for (tag, is_in) in tags {
-                    if *is_in {
-                        contact.group_tags.insert(tag.clone())
-                    } else {
-                        contact.group_tags.remove(tag)
-                    };
-                }
+                contact.group_tags.retain(|tag| tags.get(tag) != Some(&false));
+                contact
+                    .group_tags
+                    .extend(tags.iter().filter(|(_, is_in)| **is_in).map(|(tag, _)| tag.clone()));
                 contact.last_changed = now;
             }
             Operation::LocalStatus { .. }

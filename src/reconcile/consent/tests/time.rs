@@ -24,9 +24,10 @@ fn an_opt_out_of_the_future_counts_from_now() {
     let sides = (local(Unsubscribed, 600), remote(Subscribed, -80, -80));
     let decision = check("future", &policy(), stood(Subscribed, Subscribed), sides, send(Unsubscribed));
     assert_eq!(decision.standing.opted_out_at, Some(at(0)));
+    let policy = policy();
     let later = Question {
         observed_at: at(9),
-        ..question(&decision.standing, sides.0, remote(Unsubscribed, -80, 0), &policy())
+        ..question(&decision.standing, sides.0, remote(Unsubscribed, -80, 0), &policy)
     };
     assert_eq!(decide(&later).standing.opted_out_at, Some(at(0)), "and stays there");
 }
