@@ -11,15 +11,14 @@ use crate::reconcile::groups::{groups_of, tags_of};
 use crate::reconcile::merge::{EditTimes, Merged, merge};
 use crate::reconcile::plan::{Class, Operation};
 use crate::reconcile::policy::DimensionKind;
-use crate::reconcile::values::{local_values, of_dimension, remote_values};
+use crate::reconcile::values::{of_dimension, says, shown_values};
 
 impl<'a> Draft<'a> {
     /// Merges the values of a member that shows on both sides.
     pub(super) fn merge_values(&mut self) {
         let Some(contact) = &self.trio.remote else { return };
         let base = self.trio.base.as_ref();
-        let local = local_values(&self.trio.local, base, self.policy);
-        let remote = remote_values(contact, &self.trio.local, base, self.policy);
+        let (local, remote) = shown_values(&self.trio.local, contact, base, self.policy);
         let merged = merge(&local, &remote, base, EditTimes::of(self.trio), self.policy);
         self.desired.clone_from(&merged.desired);
         self.base.values.extend(merged.agreed.clone());
@@ -235,14 +234,6 @@ impl<'a> Draft<'a> {
             matches!(contact.status, SubscriptionStatus::Unsubscribed | SubscriptionStatus::Archived)
         });
         remote || self.local_word().is_some_and(|word| word.status == SubscriptionStatus::Unsubscribed)
-    }
-}
-
-fn says(row: &Registration, key: &Key) -> bool {
-    match key {
-        Key::Field(tag) => row.fields.get(tag).is_some_and(|text| !text.trim().is_empty()),
-        Key::Choice(dimension) => row.interests.iter().any(|interest| interest.dimension == *dimension),
-        Key::Interest(interest) => row.interests.contains(interest),
     }
 }
 

@@ -38,11 +38,14 @@ impl EditTimes {
     /// The times of `trio`; those that our own writes caused do not count.
     pub fn of(trio: &Trio) -> Self {
         let base = trio.base.as_ref();
-        let local = trio.local.last().and_then(|row| row.updated_at);
+        let ours =
+            (base.and_then(|base| base.local_written_at), base.and_then(|base| base.remote_written_at));
+        // Any row may be the one that was edited and speaks, not only the newest.
+        let local = trio.local.iter().filter_map(|row| row.updated_at);
         let remote = trio.remote.as_ref().and_then(|contact| contact.last_changed);
         Self {
-            local: local.filter(|time| base.and_then(|base| base.local_written_at) != Some(*time)),
-            remote: remote.filter(|time| base.and_then(|base| base.remote_written_at) != Some(*time)),
+            local: local.filter(|time| ours.0 != Some(*time)).max(),
+            remote: remote.filter(|time| ours.1 != Some(*time)),
         }
     }
 
@@ -122,10 +125,12 @@ fn contested(winner: Side) -> Outcome {
 }
 
 /// A value without a base: interests unite, what is filled beats what is empty, two different values follow `prefer`.
+/// A value that travels one way goes that way, but nothing is emptied by meeting.
 fn adopt(local: &Value, remote: &Value, direction: Direction, winner: Side) -> Outcome {
     match (direction, local.is_empty(), remote.is_empty()) {
-        (Direction::ToMailchimp, _, _) => Outcome::ToRemote(None),
-        (Direction::ToLocal, _, _) => Outcome::ToLocal(None),
+        (Direction::ToMailchimp, true, _) | (Direction::ToLocal, _, true) => Outcome::Settled,
+        (Direction::ToMailchimp, false, _) => Outcome::ToRemote(None),
+        (Direction::ToLocal, _, false) => Outcome::ToLocal(None),
         (Direction::Both, false, true) => Outcome::ToRemote(None),
         (Direction::Both, true, false) => Outcome::ToLocal(None),
         (Direction::Both, _, _) => contested(winner),

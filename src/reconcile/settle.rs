@@ -6,7 +6,7 @@ use crate::model::{Contact, Key, Registration, SubscriptionStatus, Value};
 use crate::reconcile::plan::Operation;
 use crate::reconcile::policy::Policy;
 use crate::reconcile::trio::{Base, Pair, Standing};
-use crate::reconcile::values::{local_values, remote_values};
+use crate::reconcile::values::shown_values;
 
 impl Base {
     /// Whether neither side's consent is known yet.
@@ -98,8 +98,7 @@ impl Base {
         policy: &Policy,
     ) {
         let Some(contact) = contact else { return };
-        let local = local_values(rows, Some(self), policy);
-        let remote = remote_values(contact, rows, Some(self), policy);
+        let (local, remote) = shown_values(rows, contact, Some(self), policy);
         let shown = |values: &BTreeMap<Key, Value>, key: &Key, else_: &Value| {
             values.get(key).unwrap_or(else_).clone()
         };

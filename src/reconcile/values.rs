@@ -29,6 +29,9 @@ pub fn local_values(rows: &[Registration], base: Option<&Base>, policy: &Policy)
 }
 
 /// What the contact shows.
+///
+/// Mailchimp compares tags without regard to case and keeps their first spelling: a tag that the rows or the base
+/// name goes by their spelling.
 pub fn remote_values(
     contact: &Contact,
     rows: &[Registration],
@@ -43,16 +46,58 @@ pub fn remote_values(
         );
     }
     for (dimension, rule) in &policy.dimensions {
-        let interests = of_dimension(&contact.interests, dimension);
-        insert_dimension(&mut values, dimension, &interests, base, policy);
+        let mut interests = of_dimension(&contact.interests, dimension);
         if matches!(rule.kind, DimensionKind::Tags { .. }) {
-            let shown = rows.iter().flat_map(|row| of_dimension(&row.interests, dimension));
-            for name in shown.filter(|name| !interests.contains(*name)) {
-                values.insert(Key::Interest(Interest::new(dimension.as_str(), name)), Value::Flag(false));
-            }
+            let rows = rows.iter().rev().flat_map(|row| of_dimension(&row.interests, dimension));
+            let spellings: Vec<&str> = rows.chain(remembered(base, dimension)).collect();
+            let known = |name: &str| spellings.iter().copied().find(|spelling| is_same_tag(spelling, name));
+            interests = interests.into_iter().map(|name| known(name).unwrap_or(name)).collect();
         }
+        insert_dimension(&mut values, dimension, &interests, base, policy);
     }
     values
+}
+
+/// What the rows and the contact show, each with every tag that the other names: a tag is there, or it is not.
+pub fn shown_values(
+    rows: &[Registration],
+    contact: &Contact,
+    base: Option<&Base>,
+    policy: &Policy,
+) -> (Values, Values) {
+    let mut local = local_values(rows, base, policy);
+    let mut remote = remote_values(contact, rows, base, policy);
+    let tags =
+        |values: &Values| -> Vec<Key> { values.keys().filter(|key| is_tag(key, policy)).cloned().collect() };
+    for key in tags(&local) {
+        remote.entry(key).or_insert(Value::Flag(false));
+    }
+    for key in tags(&remote) {
+        local.entry(key).or_insert(Value::Flag(false));
+    }
+    (local, remote)
+}
+
+fn is_tag(key: &Key, policy: &Policy) -> bool {
+    match key {
+        Key::Interest(interest) => policy
+            .dimensions
+            .get(&interest.dimension)
+            .is_some_and(|rule| matches!(rule.kind, DimensionKind::Tags { .. })),
+        Key::Field(_) | Key::Choice(_) => false,
+    }
+}
+
+fn is_same_tag(one: &str, other: &str) -> bool {
+    one == other || one.to_lowercase() == other.to_lowercase()
+}
+
+/// The names that the base remembers of one dimension.
+fn remembered<'a>(base: Option<&'a Base>, dimension: &Dimension) -> impl Iterator<Item = &'a str> {
+    base.into_iter().flat_map(|base| base.values.keys()).filter_map(move |key| match key {
+        Key::Interest(interest) if interest.dimension == *dimension => Some(interest.name.as_str()),
+        Key::Interest(_) | Key::Field(_) | Key::Choice(_) => None,
+    })
 }
 
 /// The interests that the rows name and the audience lacks: switched off, and reported.
@@ -67,6 +112,15 @@ pub fn unknown_interests(rows: &[Registration], policy: &Policy) -> BTreeSet<Int
 /// The newest row that names an interest of `dimension`.
 pub fn speaking_row<'a>(rows: &'a [Registration], dimension: &Dimension) -> Option<&'a Registration> {
     rows.iter().rev().find(|row| row.interests.iter().any(|interest| interest.dimension == *dimension))
+}
+
+/// Whether the row itself says anything under `key`.
+pub fn says(row: &Registration, key: &Key) -> bool {
+    match key {
+        Key::Field(tag) => row.fields.get(tag).is_some_and(|text| !text.trim().is_empty()),
+        Key::Choice(dimension) => row.interests.iter().any(|interest| interest.dimension == *dimension),
+        Key::Interest(interest) => row.interests.contains(interest),
+    }
 }
 
 /// The names of the interests of one dimension.
@@ -97,14 +151,7 @@ fn insert_dimension(
         }
         DimensionKind::Checkboxes => values.extend(rule.known.iter().map(|name| flag(name))),
         DimensionKind::Tags { .. } => {
-            let remembered =
-                base.into_iter().flat_map(|base| base.values.keys()).filter_map(|key| match key {
-                    Key::Interest(interest) if interest.dimension == *dimension => {
-                        Some(interest.name.as_str())
-                    }
-                    Key::Interest(_) | Key::Field(_) | Key::Choice(_) => None,
-                });
-            values.extend(remembered.map(flag));
+            values.extend(remembered(base, dimension).map(flag));
             values.extend(interests.iter().map(|name| flag(name)));
         }
     }

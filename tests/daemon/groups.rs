@@ -5,7 +5,7 @@ use rosterd::reconcile::policy::{Policy, WorkingGroup};
 use rosterd::registrations::mapping::{GroupMapping, RegisterMapping};
 use rosterd::sandbox::{FormEntry, SandboxOptions};
 
-use crate::world::{Setup, World};
+use crate::world::{Setup, Topics, World};
 
 const ADA: &str = "ada@alliance.test";
 const TAG: &str = "WG: Finance";
@@ -136,4 +136,29 @@ async fn tag_changes_that_move_no_time_are_found_by_the_full_cycle() {
     world.sync_full().await;
     assert_eq!(world.tags(ADA), [TAG]);
     world.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn interests_that_are_tags_travel_both_ways_however_many_tags_there_are() {
+    for tags_move_last_changed in [true, false] {
+        let options = SandboxOptions { tags_move_last_changed, ..SandboxOptions::default() };
+        let setup = Setup { options, topics: Topics::Tags, ..setup() };
+        let world = World::adopted_as(setup, |world| world.register(ADA, "Ada")).await;
+        for n in 0..70 {
+            world.person().staff_add_tag(ADA, &format!("staff {n}")).unwrap();
+        }
+        world.person().staff_add_tag(ADA, "topic: Water").unwrap();
+        world.sql("INSERT INTO registration_interests VALUES (1, 'topic', 'Finance')");
+        world.sync_full().await;
+        let tags = world.tags_of_rosterd(ADA).await;
+        assert_eq!(tags, ["topic: Finance", "topic: Water", TAG].map(str::to_owned).into());
+        assert_eq!(world.interests(ADA), ["Finance", "Water"]);
+        world.assert_quiet().await;
+        world.sql("DELETE FROM registration_interests WHERE interest = 'Water'");
+        world.person().staff_remove_tag(ADA, "topic: Finance").unwrap();
+        world.sync_full().await;
+        assert_eq!(world.tags_of_rosterd(ADA).await, Default::default());
+        assert_eq!(world.interests(ADA), Vec::<String>::new());
+        world.assert_quiet().await;
+    }
 }

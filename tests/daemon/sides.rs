@@ -106,6 +106,15 @@ impl World {
         names
     }
 
+    /// The tags of somebody that are Rosterd's to keep, however many others there are.
+    pub(crate) async fn tags_of_rosterd(&self, email: &str) -> std::collections::BTreeSet<String> {
+        let schema = self.cycle.state.schema().await.unwrap().unwrap();
+        let email = EmailAddress::parse(email).unwrap();
+        let contact = self.cycle.remote.contact_by_email(&schema, &email).await.unwrap().unwrap();
+        let topics = contact.interests.iter().map(|interest| format!("topic: {}", interest.name));
+        contact.group_tags.iter().cloned().chain(topics).collect()
+    }
+
     /// How many interests somebody has ticked in Mailchimp.
     pub(crate) fn ticked(&self, email: &str) -> usize {
         let member = self.sandbox.member(email).unwrap();

@@ -3,6 +3,7 @@
 use super::*;
 use crate::mailchimp::AudienceError;
 use crate::mailchimp::client::scripted::{get, ok, problem, response};
+use crate::mailchimp::client::tests::client as bare_client;
 use crate::mailchimp::schema::DimensionTarget;
 use crate::mailchimp::{Order, Shelf};
 
@@ -225,7 +226,7 @@ async fn the_schema_is_read_in_as_few_requests_as_the_mapping_needs() {
     };
     assert_eq!(found, expected);
 
-    let bare = super::client([list_step()]);
+    let bare = bare_client([list_step()]);
     assert_eq!(bare.schema(None).await.unwrap().audience_name, "Alliance");
     assert_eq!(bare.requests(), 1);
 }
