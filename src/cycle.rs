@@ -19,7 +19,7 @@ use crate::observe::{ObserveError, Scope};
 use crate::progress::Progress;
 use crate::reconcile::guard::Limits;
 use crate::registrations::WriteRegistrations;
-use crate::state::{CycleKind, State, StateError};
+use crate::state::{State, StateError};
 
 pub use guarding::{ADOPTION, Adoption, guard};
 pub use policy::{Seed, assemble};
@@ -87,7 +87,7 @@ impl Cycle {
         let requests = self.remote.requests();
         let prepared = self.prepare(scope).await;
         let scope = prepared.as_ref().map_or(scope, |prepared| prepared.scope);
-        let id = self.state.begin_cycle(kind(scope), started_at).await?;
+        let id = self.state.begin_cycle(report::kind(scope), started_at).await?;
         let mut report = Report::new(id, scope);
         let result = match prepared {
             Ok(prepared) => self.carry_out(id, &prepared, adoption, &mut report).await,
@@ -111,12 +111,5 @@ impl Cycle {
             return Ok(());
         }
         self.state.set_fatal(fatal).await
-    }
-}
-
-fn kind(scope: Scope) -> CycleKind {
-    match scope {
-        Scope::Incremental => CycleKind::Incremental,
-        Scope::Full => CycleKind::Full,
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::apply::Applied;
 use crate::cycle::staging::Conflicts;
 use crate::observe::{Observed, Scope};
-use crate::state::{CycleId, State, StateError};
+use crate::state::{CycleId, CycleKind, State, StateError};
 
 /// What was read of each side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +70,14 @@ impl Report {
         let counts = state.counts().await?;
         self.parked = counts.parked;
         Ok(())
+    }
+}
+
+/// What the state calls a cycle of this scope.
+pub(super) fn kind(scope: Scope) -> CycleKind {
+    match scope {
+        Scope::Incremental => CycleKind::Incremental,
+        Scope::Full => CycleKind::Full,
     }
 }
 
