@@ -25,7 +25,7 @@ pub use guarding::{ADOPTION, Adoption, guard};
 pub use policy::{Seed, assemble};
 pub use prepare::{adoption_phase, forget_schema_age, must_read_all, read_schema};
 pub use report::{Report, SidesRead};
-pub use staging::{Conflicts, reconcile_all};
+pub use staging::reconcile_all;
 
 /// Both sides, the state, and everything a cycle goes by.
 #[derive(Clone, Debug)]

@@ -68,7 +68,7 @@ pub use pending::Pending;
 pub use rank::{ClassName, kind, rank, side};
 pub use secrets::{can_keep_secrets, keep_signing_secret, secrets_path, signing_secret};
 pub use settings::{IdentityKind, Pause, PolicyNumber};
-pub use staged::StagedOperation;
+pub use staged::{Place, StagedConflict, StagedOperation};
 pub use trail::{EntryId, Outcome, TrailEntry};
 pub use unusable::UnusableRow;
 pub use walk::Walk;

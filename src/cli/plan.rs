@@ -13,15 +13,13 @@ use crate::cli::progress::{Bar, show};
 use crate::cli::wiring::Settings;
 use crate::cli::{Cli, PlanArgs};
 use crate::clock::Clock;
-use crate::cycle::{
-    Adoption, Conflicts, adoption_phase, assemble, guard, must_read_all, read_schema, reconcile_all,
-};
+use crate::cycle::{Adoption, adoption_phase, assemble, guard, must_read_all, read_schema, reconcile_all};
 use crate::mailchimp::ReadAudience;
 use crate::model::EmailAddress;
 use crate::observe::{ObserveError, Scope, Sources, observe};
 use crate::progress::Progress;
 use crate::registrations::ReadRegistrations;
-use crate::state::State;
+use crate::state::{Place, StagedConflict, State};
 
 /// How many operations are read and printed at a time.
 const PAGE: usize = 500;
@@ -39,13 +37,12 @@ pub(super) async fn run(cli: &Cli, args: &PlanArgs) -> Result<Ending, Fault> {
     settings.within_reach().await?;
     let scope = if args.full { Scope::Full } else { Scope::Incremental };
     let bar = Bar::new();
-    let conflicts =
-        show(&bar, &sources.progress, make(&settings, &sources, scope)).await.map_err(Fault::failed)?;
+    show(&bar, &sources.progress, make(&settings, &sources, scope)).await.map_err(Fault::failed)?;
     drop(bar);
     if args.output.json {
-        print_plan_json(&state, &conflicts, &args.emails).await?;
+        print_plan_json(&state, &args.emails).await?;
     } else {
-        print_plan(&state, &conflicts, &args.emails).await?;
+        print_plan(&state, &args.emails).await?;
     }
     let held = n_held(&state, &args.emails).await?;
     Ok(if held > 0 { Ending::Held } else { Ending::Done })
@@ -56,11 +53,11 @@ async fn n_held(state: &State, only: &[EmailAddress]) -> Result<u64, Fault> {
     if only.is_empty() {
         return state.count_planned_held().await.map_err(Fault::failed);
     }
-    let (mut after, mut n_held) = (0, 0);
+    let (mut after, mut n_held) = (Place::default(), 0);
     loop {
         let page = state.planned(after, PAGE).await.map_err(Fault::failed)?;
         let Some(last) = page.last() else { return Ok(n_held) };
-        after = last.seq;
+        after = last.place();
         let held = page.iter().filter(|staged| staged.held.is_some() && concerns(only, &staged.email));
         n_held += held.count() as u64;
     }
@@ -82,7 +79,7 @@ async fn sources(settings: &Settings, state: State) -> Result<Sources, Fault> {
 }
 
 /// Observes, reconciles and guards, all on the copy.
-async fn make(settings: &Settings, sources: &Sources, scope: Scope) -> Result<Conflicts, ObserveError> {
+async fn make(settings: &Settings, sources: &Sources, scope: Scope) -> Result<(), ObserveError> {
     let schema = read_schema(sources.remote.as_ref(), &sources.state, &sources.clock).await?;
     let mut policy =
         assemble(&settings.seed(), &schema, sources.local.features(), |key| sources.local.holds(key));
@@ -90,33 +87,44 @@ async fn make(settings: &Settings, sources: &Sources, scope: Scope) -> Result<Co
     let full = must_read_all(&sources.state, &settings.seed(), &schema).await?;
     let scope = if full { Scope::Full } else { scope };
     observe(sources, &schema, scope).await?;
-    let (_, conflicts) = reconcile_all(&sources.state, &policy, &sources.clock).await?;
+    reconcile_all(&sources.state, &policy, &sources.clock).await?;
     guard(&sources.state, &settings.config.guard.limits(), Adoption::Ask, sources.clock.now()).await?;
-    Ok(conflicts)
+    Ok(())
 }
 
 /// The plan for people: a line an operation, what is held marked with its hold.
-async fn print_plan(state: &State, conflicts: &Conflicts, only: &[EmailAddress]) -> Result<(), Fault> {
-    let (mut after, mut n_shown) = (0, 0_u64);
+async fn print_plan(state: &State, only: &[EmailAddress]) -> Result<(), Fault> {
+    let (mut after, mut n_shown) = (Place::default(), 0_u64);
     loop {
         let page = state.planned(after, PAGE).await.map_err(Fault::failed)?;
         let Some(last) = page.last() else { break };
-        after = last.seq;
+        after = last.place();
         for staged in page.iter().filter(|staged| concerns(only, &staged.email)) {
             let held = staged.held.as_ref().map(|id| format!("  [held {id}]")).unwrap_or_default();
             say(&format!("{}{held}", staged.planned.line(&staged.email)))?;
             n_shown += 1;
         }
     }
-    for (email, conflict) in conflicts.iter().filter(|(email, _)| concerns(only, email)) {
-        say(&format!("conflict  {email}  {conflict}"))?;
-    }
+    print_conflicts(state, only).await?;
     match (n_shown, n_held(state, only).await?) {
         (0, _) => say("Nothing to do."),
         (n, 0) => say(&format!("{}.", operations(n))),
         // No cycle may have made these holds yet: `rosterd held` shows them after the next one.
         (n, held) if n == held => say(&format!("{}, to be held until somebody approves.", operations(n))),
         (n, held) => say(&format!("{}, of which {held} to be held until somebody approves.", operations(n))),
+    }
+}
+
+async fn print_conflicts(state: &State, only: &[EmailAddress]) -> Result<(), Fault> {
+    let mut after = Place::default();
+    loop {
+        let page = state.conflicts(after, PAGE).await.map_err(Fault::failed)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.place.clone();
+        for StagedConflict { email, conflict, .. } in page.iter().filter(|found| concerns(only, &found.email))
+        {
+            say(&format!("conflict  {email}  {conflict}"))?;
+        }
     }
 }
 
@@ -138,11 +146,11 @@ pub(super) async fn print_adoption(state: &State) -> Result<(), Fault> {
 
 async fn counts(state: &State) -> Result<std::collections::BTreeMap<String, u64>, Fault> {
     let mut counts = std::collections::BTreeMap::new();
-    let mut after = 0;
+    let mut after = Place::default();
     loop {
         let page = state.planned(after, PAGE).await.map_err(Fault::failed)?;
         let Some(last) = page.last() else { return Ok(counts) };
-        after = last.seq;
+        after = last.place();
         for staged in &page {
             let operation = &staged.planned.operation;
             *counts.entry(format!("{} {}", operation.side(), operation.kind())).or_default() += 1;
@@ -151,26 +159,35 @@ async fn counts(state: &State) -> Result<std::collections::BTreeMap<String, u64>
 }
 
 /// The plan for programs, in the form of the contract; written page by page.
-async fn print_plan_json(state: &State, conflicts: &Conflicts, only: &[EmailAddress]) -> Result<(), Fault> {
+async fn print_plan_json(state: &State, only: &[EmailAddress]) -> Result<(), Fault> {
     let mut out = std::io::stdout();
-    let mut after = 0;
-    let mut separator = "";
     let mut write = |text: &str| write!(out, "{text}").map_err(unprinted);
     write("{\"operations\":[")?;
+    let (mut after, mut separator) = (Place::default(), "");
     loop {
         let page = state.planned(after, PAGE).await.map_err(Fault::failed)?;
         let Some(last) = page.last() else { break };
-        after = last.seq;
+        after = last.place();
         for staged in page.iter().filter(|staged| concerns(only, &staged.email)) {
             write(separator)?;
             write(&staged.planned.json(&staged.email).to_string())?;
             separator = ",";
         }
     }
-    let of_whom = conflicts.iter().filter(|(email, _)| concerns(only, email));
-    let conflicts: Vec<Value> = of_whom.map(|(email, conflict)| conflict.json(email)).collect();
+    write("],\"conflicts\":[")?;
+    (after, separator) = (Place::default(), "");
+    loop {
+        let page = state.conflicts(after, PAGE).await.map_err(Fault::failed)?;
+        let Some(last) = page.last() else { break };
+        after = last.place.clone();
+        for found in page.iter().filter(|found| concerns(only, &found.email)) {
+            write(separator)?;
+            write(&found.conflict.json(&found.email).to_string())?;
+            separator = ",";
+        }
+    }
     let held: Vec<Value> = state.holds().await.map_err(Fault::failed)?.iter().map(hold_json).collect();
-    let rest = json!({ "conflicts": conflicts, "held": held, "counts": counts(state).await? }).to_string();
+    let rest = json!({ "held": held, "counts": counts(state).await? }).to_string();
     write("],")?;
     write(rest.trim_start_matches('{'))?;
     write("\n")

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::apply::Applied;
-use crate::cycle::staging::Conflicts;
 use crate::observe::{Observed, Scope};
 use crate::state::{CycleId, CycleKind, State, StateError};
 
@@ -78,12 +77,5 @@ pub(super) fn kind(scope: Scope) -> CycleKind {
     match scope {
         Scope::Incremental => CycleKind::Incremental,
         Scope::Full => CycleKind::Full,
-    }
-}
-
-/// Tells the log what no rule decided; the register's note tells staff.
-pub(super) fn tell(conflicts: &Conflicts) {
-    for (email, conflict) in conflicts {
-        tracing::debug!(member.hash = %email.hash(), conflict = conflict.kind(), "a conflict was found");
     }
 }

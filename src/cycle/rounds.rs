@@ -3,7 +3,7 @@
 use crate::apply::{Applied, apply};
 use crate::cycle::guarding::{answer, guard};
 use crate::cycle::prepare::{Prepared, forget_schema_age};
-use crate::cycle::report::{Report, tell};
+use crate::cycle::report::Report;
 use crate::cycle::staging::reconcile_all;
 use crate::cycle::{Adoption, Cycle, CycleError};
 use crate::observe::{Sources, observe};
@@ -27,8 +27,7 @@ impl Cycle {
         report.read(observed);
         answer(&self.state, adoption, self.clock.now()).await?;
         for round in 0..ROUNDS {
-            let (number, conflicts) = reconcile_all(&self.state, policy, &self.clock).await?;
-            tell(&conflicts);
+            let number = reconcile_all(&self.state, policy, &self.clock).await?;
             let held = guard(&self.state, &self.limits, adoption, self.clock.now()).await?;
             report.plan(self.state.count_planned().await?, held, round);
             if let Pause::Paused(_) = self.state.paused().await? {

@@ -4,9 +4,8 @@ use crate::apply::Targets;
 use crate::clock::Clock;
 use crate::cycle::{Cycle, CycleError};
 use crate::mailchimp::schema::AudienceSchema;
-use crate::model::EmailAddress;
 use crate::observe::ObserveError;
-use crate::reconcile::plan::{Conflict, MemberPlan};
+use crate::reconcile::plan::MemberPlan;
 use crate::reconcile::policy::Policy;
 use crate::reconcile::reconcile;
 use crate::registrations::RegisterError;
@@ -15,34 +14,31 @@ use crate::state::{Pause, PolicyNumber, State, StateError};
 /// How many members are decided about at a time.
 const PAGE: usize = 500;
 
-/// What no rule decided, by whose address.
-pub type Conflicts = Vec<(EmailAddress, Conflict)>;
-
 /// Decides about every unsettled member and stages what is to be done.
 pub async fn reconcile_all(
     state: &State,
     policy: &Policy,
     clock: &Clock,
-) -> Result<(PolicyNumber, Conflicts), StateError> {
+) -> Result<PolicyNumber, StateError> {
     let number = state.policy_number(fingerprint(policy)).await?;
     state.begin_plan().await?;
     let mut after = None;
-    let mut conflicts = Conflicts::new();
     loop {
         let trios = state.unsettled(number, after, PAGE, clock.now()).await?;
-        let Some(last) = trios.last() else { return Ok((number, conflicts)) };
+        let Some(last) = trios.last() else { return Ok(number) };
         after = Some(last.id);
         let plans: Vec<MemberPlan> = trios.iter().map(|trio| reconcile(trio, policy)).collect();
-        conflicts.extend(plans.iter().flat_map(conflicts_of));
+        plans.iter().for_each(tell);
         state.stage(plans, number).await?;
     }
 }
 
-fn conflicts_of(plan: &MemberPlan) -> impl Iterator<Item = (EmailAddress, Conflict)> {
-    let email = plan.email.as_ref();
-    email
-        .into_iter()
-        .flat_map(|email| plan.conflicts.iter().map(|conflict| (email.clone(), conflict.clone())))
+/// Tells the log what no rule decided; the register's note tells staff.
+fn tell(plan: &MemberPlan) {
+    let Some(email) = &plan.email else { return };
+    for conflict in &plan.conflicts {
+        tracing::debug!(member.hash = %email.hash(), conflict = conflict.kind(), "a conflict was found");
+    }
 }
 
 /// What tells one policy from another: a member settled under another one is looked at again.

@@ -132,7 +132,7 @@ mod tests {
     use crate::model::EmailAddress;
     use crate::reconcile::plan::Class;
     use crate::state::sample::{archive, email, later, members, now, open, to_do, trio};
-    use crate::state::{Closing, Outcome, ReceivedEvent};
+    use crate::state::{Closing, Outcome, Place, ReceivedEvent};
 
     #[tokio::test]
     async fn the_last_cycle_of_each_kind_is_remembered() {
@@ -157,7 +157,7 @@ mod tests {
         let policy = state.policy_number("p".to_owned()).await.unwrap();
         let plan = to_do(&trio(&state, member).await, vec![(archive(), Class::Free)]);
         state.stage(vec![plan], policy).await.unwrap();
-        let planned = state.planned(0, 1).await.unwrap();
+        let planned = state.planned(Place::default(), 1).await.unwrap();
         let twice = vec![planned[0].clone(), planned[0].clone()];
         let entries = state.open_entries(first, twice, now()).await.unwrap();
         let done = Closing::new(entries[0], member, Outcome::Done);

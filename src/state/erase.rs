@@ -48,6 +48,7 @@ impl State {
                 "DELETE FROM operations WHERE member = ?1",
                 "DELETE FROM held_operations WHERE member = ?1",
                 "DELETE FROM temp.plan WHERE member = ?1",
+                "DELETE FROM temp.conflicts WHERE member = ?1",
                 "DELETE FROM members WHERE id = ?1",
             ] {
                 tx.execute(sql, [member.0])?;
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
     use crate::reconcile::plan::Class;
     use crate::state::sample::{agreed, archive, email, later, members, now, open, to_do, trio};
-    use crate::state::{CycleKind, ReceivedEvent, Selection};
+    use crate::state::{CycleKind, Place, ReceivedEvent, Selection};
 
     /// Leaves a trace of the member wherever there can be one.
     async fn traces(state: &State, member: MemberId) {
@@ -129,7 +130,7 @@ mod tests {
         let plan = to_do(&trio(state, member).await, vec![(archive(), Class::Removal)]);
         state.stage(vec![plan], policy).await.unwrap();
         let cycle = state.begin_cycle(CycleKind::Full, now()).await.unwrap();
-        let planned = state.planned(0, 10).await.unwrap();
+        let planned = state.planned(Place::default(), 10).await.unwrap();
         state.open_entries(cycle, planned, now()).await.unwrap();
         state.hold("all", vec![Selection::Everything], "a test".to_owned(), now()).await.unwrap();
         for body in ["data[email]=ERASED%40alliance.test", r#"{"old":"x","new":"erased@alliance.test"}"#] {

@@ -175,7 +175,7 @@ fn take(
     if new > 0 {
         tx.execute(
             "INSERT INTO held_operations (hold, seq, member, email, fingerprint, planned)
-             SELECT ?1, row_number() OVER (ORDER BY seq), member, email, fingerprint, planned
+             SELECT ?1, row_number() OVER (ORDER BY name, seq), member, email, fingerprint, planned
              FROM temp.plan WHERE held = '*'",
             [id],
         )?;
@@ -199,7 +199,7 @@ mod tests {
     use crate::model::MemberId;
     use crate::reconcile::plan::{Class, Operation};
     use crate::state::sample::{archive, later, members, now, open, rename, to_do, trio};
-    use crate::state::{CycleKind, HoldSummary};
+    use crate::state::{CycleKind, HoldSummary, Place};
 
     /// Stages the same kind of operation for each of these members, as one cycle would.
     async fn plan(state: &State, members: &[MemberId], operation: fn() -> Operation, class: Class) {
@@ -344,7 +344,7 @@ mod tests {
         assert_eq!(state.timed_opt_outs_sharing_a_time(2, now()).await.unwrap(), 0);
 
         let cycle = state.begin_cycle(CycleKind::Incremental, now()).await.unwrap();
-        let applied = state.planned(0, 10).await.unwrap();
+        let applied = state.planned(Place::default(), 10).await.unwrap();
         let entries = state.open_entries(cycle, vec![applied[0].clone()], now()).await.unwrap();
         let done = crate::state::Closing::new(entries[0], all[0], crate::state::Outcome::Done);
         state.close_entries(vec![done], now()).await.unwrap();

@@ -15,6 +15,7 @@ impl State {
     pub async fn begin_plan(&self) -> Result<(), StateError> {
         self.write(|tx| {
             tx.execute("DELETE FROM temp.plan", [])?;
+            tx.execute("DELETE FROM temp.conflicts", [])?;
             Ok(())
         })
         .await
@@ -70,6 +71,12 @@ fn stage(tx: &Transaction<'_>, plan: &MemberPlan, policy: PolicyNumber) -> Resul
         drop_if_empty(tx, plan.member)?;
     }
     let Some(email) = &plan.email else { return Ok(()) };
+    for conflict in &plan.conflicts {
+        tx.prepare_cached(
+            "INSERT INTO temp.conflicts (member, email, name, conflict) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![plan.member.0, email.as_str(), email.key().as_str(), json(conflict)?])?;
+    }
     let ranks = rank::ranks(plan.operations.iter().map(|planned| &planned.operation));
     plan.operations
         .iter()
@@ -92,13 +99,14 @@ fn stage_operation(
     };
     let (class, class_at) = class_words(planned.class);
     tx.prepare_cached(
-        "INSERT INTO temp.plan (rank, member, email, kind, class, class_at, fingerprint, planned, approved, held)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO temp.plan (rank, member, email, name, kind, class, class_at, fingerprint, planned, approved, held)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?
     .execute(params![
         rank,
         member.0,
         email.as_str(),
+        email.key().as_str(),
         kind(&planned.operation),
         class,
         class_at,
@@ -154,11 +162,11 @@ fn fingerprint(email: &EmailAddress, operation: &Operation) -> Result<String, Fa
 mod tests {
     use super::*;
     use crate::model::ContactId;
-    use crate::reconcile::plan::Tombstone;
+    use crate::reconcile::plan::{Conflict, Tombstone};
     use crate::state::sample::{
         agreed, archive, contact, email, later, members, now, open, rename, row, to_do, trio,
     };
-    use crate::state::{MemberName, Seen};
+    use crate::state::{MemberName, Place, Seen};
 
     async fn policy(state: &State, fingerprint: &str) -> PolicyNumber {
         state.policy_number(fingerprint.to_owned()).await.unwrap()
@@ -232,7 +240,7 @@ mod tests {
         ];
         state.begin_plan().await.unwrap();
         state.stage(plans, policy).await.unwrap();
-        let planned = state.planned(0, 10).await.unwrap();
+        let planned = state.planned(Place::default(), 10).await.unwrap();
         assert_eq!(planned.iter().map(|staged| staged.member).collect::<Vec<_>>(), all);
         let first = state.next_operations((0, 0), 1).await.unwrap().remove(0);
         let second = state.next_operations((first.rank, first.seq), 1).await.unwrap().remove(0);
@@ -240,6 +248,37 @@ mod tests {
         assert_eq!(state.next_operations((second.rank, second.seq), 1).await.unwrap(), []);
         state.begin_plan().await.unwrap();
         assert_eq!(state.count_planned().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_plan_and_its_conflicts_are_shown_by_address_whoever_came_first() {
+        let (_directory, state) = open().await;
+        let all = members(&state, &["b", "A"]).await;
+        let policy = policy(&state, "p").await;
+        let mut plans = Vec::new();
+        for member in &all {
+            let twice = vec![(rename("x"), Class::Free), (archive(), Class::Removal)];
+            let conflicts = vec![Conflict::AddressTakenLocally, Conflict::AddressTakenRemotely];
+            plans.push(MemberPlan { conflicts, ..to_do(&trio(&state, *member).await, twice) });
+        }
+        state.begin_plan().await.unwrap();
+        state.stage(plans, policy).await.unwrap();
+        let (mut after, mut shown) = (Place::default(), Vec::new());
+        while let Some(staged) = state.planned(after, 1).await.unwrap().pop() {
+            after = staged.place();
+            shown.push((staged.member, staged.planned.class));
+        }
+        let of = |member| [(member, Class::Free), (member, Class::Removal)];
+        assert_eq!(shown, [of(all[1]), of(all[0])].concat());
+        let (mut after, mut shown) = (Place::default(), Vec::new());
+        while let Some(found) = state.conflicts(after, 1).await.unwrap().pop() {
+            after = found.place;
+            shown.push((found.email, found.conflict.kind()));
+        }
+        let of = |name| ["address_taken_locally", "address_taken_remotely"].map(|kind| (email(name), kind));
+        assert_eq!(shown, [of("A"), of("b")].concat());
+        state.begin_plan().await.unwrap();
+        assert_eq!(state.conflicts(Place::default(), 1).await.unwrap(), []);
     }
 
     #[tokio::test]

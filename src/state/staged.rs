@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Row, params};
 
 use crate::model::{EmailAddress, MemberId};
-use crate::reconcile::plan::Planned;
+use crate::reconcile::plan::{Conflict, Planned};
 use crate::state::error::{Fault, StateError};
 use crate::state::text::{address, count, from_json, number, stamp};
 use crate::state::{ClassName, State};
@@ -14,7 +14,7 @@ use crate::state::{ClassName, State};
 /// An operation of the staged plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StagedOperation {
-    /// Its place in the plan.
+    /// Its number in the plan, which grows from member to member.
     pub seq: i64,
     /// When it is made: lower ranks first, within one rank by place.
     pub rank: i64,
@@ -28,6 +28,31 @@ pub struct StagedOperation {
     pub held: Option<String>,
     /// The approved hold that lists it.
     pub approved: Option<String>,
+}
+
+/// Where in the plan somebody has read to: by address, within one address in the order in which things are done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    name: String,
+    seq: i64,
+}
+
+impl StagedOperation {
+    /// Its place in the plan as it is shown.
+    pub fn place(&self) -> Place {
+        Place { name: self.email.key().as_str().to_owned(), seq: self.seq }
+    }
+}
+
+/// What no rule decided about somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedConflict {
+    /// Its place among the conflicts.
+    pub place: Place,
+    /// The address to name them by.
+    pub email: EmailAddress,
+    /// What it is.
+    pub conflict: Conflict,
 }
 
 const COLUMNS: &str = "seq, rank, member, email, planned, held, approved";
@@ -96,15 +121,37 @@ impl State {
         .await
     }
 
-    /// Up to `limit` staged operations after place `after`, held ones among them, in the order of the plan.
-    pub async fn planned(&self, after: i64, limit: usize) -> Result<Vec<StagedOperation>, StateError> {
+    /// Up to `limit` staged operations after place `after`, held ones among them, sorted by address.
+    pub async fn planned(&self, after: Place, limit: usize) -> Result<Vec<StagedOperation>, StateError> {
         self.call(move |connection| {
-            let sql = format!("SELECT {COLUMNS} FROM temp.plan WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+            let sql = format!(
+                "SELECT {COLUMNS} FROM temp.plan WHERE (name, seq) > (?1, ?2) ORDER BY name, seq LIMIT ?3"
+            );
             let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = statement.query(params![after, number(limit)])?;
+            let mut rows = statement.query(params![after.name, after.seq, number(limit)])?;
             let mut staged = Vec::new();
             while let Some(row) = rows.next()? {
                 staged.push(operation(row)?);
+            }
+            Ok(staged)
+        })
+        .await
+    }
+
+    /// Up to `limit` conflicts after place `after`, sorted by address.
+    pub async fn conflicts(&self, after: Place, limit: usize) -> Result<Vec<StagedConflict>, StateError> {
+        self.call(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT seq, email, conflict FROM temp.conflicts WHERE (name, seq) > (?1, ?2)
+                 ORDER BY name, seq LIMIT ?3",
+            )?;
+            let mut rows = statement.query(params![after.name, after.seq, number(limit)])?;
+            let mut staged = Vec::new();
+            while let Some(row) = rows.next()? {
+                let email = address(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+                let conflict = from_json(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?;
+                let place = Place { name: email.key().as_str().to_owned(), seq: row.get(0)? };
+                staged.push(StagedConflict { place, email, conflict });
             }
             Ok(staged)
         })
