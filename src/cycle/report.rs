@@ -66,8 +66,7 @@ impl Report {
     }
 
     pub(super) async fn counts(&mut self, state: &State) -> Result<(), StateError> {
-        let counts = state.counts().await?;
-        self.parked = counts.parked;
+        self.parked = state.count_parked().await?;
         Ok(())
     }
 }

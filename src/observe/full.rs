@@ -1,13 +1,15 @@
 //! The full walk over the audience: every page, several at a time, in an order that edits do not disturb.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::try_join;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
 
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{Order, Page, PageRequest, Shelf};
-use crate::model::ContactId;
+use crate::model::{Contact, ContactId};
 use crate::observe::incremental::{PAGE, walk_since};
 use crate::observe::{ObserveError, Sources};
 use crate::progress::Phase;
@@ -20,33 +22,35 @@ const SHARED: usize = 5;
 /// follows, and nobody is taken for gone who was not asked for by themselves.
 const WALKS: usize = 3;
 
-/// The incremental walk that follows begins this long before the first page.
-const BEFORE: SignedDuration = SignedDuration::from_secs(60);
+/// The incremental walk that follows begins this long before the first answer: Mailchimp gives a request up after
+/// 120 s, so that no page is older, and its machines' clocks may differ by half a minute.
+/// <https://mailchimp.com/developer/marketing/docs/fundamentals/#api-limits>
+const BEFORE: SignedDuration = SignedDuration::from_secs(150);
+
+/// Pages that were read and wait to be stored: storing one and asking for the next go on side by side.
+const STAGED: usize = 2;
 
 /// What a full walk read.
 pub(super) struct Full {
     /// Contacts read.
     pub(super) contacts: u64,
-    /// The server's time at the first page, where it told.
+    /// The earliest time that the server told, where it told any.
     pub(super) watermark: Option<Timestamp>,
 }
 
 /// Reads every page of both shelves into the mirror.
 pub(super) async fn walk(sources: &Sources, schema: &AudienceSchema) -> Result<Full, ObserveError> {
     sources.state.begin_walk(Walk::Remote).await?;
-    let mut full = Full { contacts: 0, watermark: None };
-    for shelf in [Shelf::Living, Shelf::Archived] {
-        for n_walk in 1..=WALKS {
-            let walked = walk_shelf(sources, schema, shelf).await?;
-            full.contacts += walked.contacts;
-            full.watermark = full.watermark.or(walked.watermark);
-            if walked.held_still {
-                break;
-            }
-            tracing::info!(walk = n_walk, "the audience moved under the walk");
-        }
-    }
-    Ok(full)
+    let expected = usize::try_from(sources.state.counts().await?.with_contact).unwrap_or(0);
+    let (living, archived) = try_join(
+        walk_until_still(sources, schema, Shelf::Living, expected),
+        walk_until_still(sources, schema, Shelf::Archived, 0),
+    )
+    .await?;
+    Ok(Full {
+        contacts: living.contacts + archived.contacts,
+        watermark: [living.watermark, archived.watermark].into_iter().flatten().min(),
+    })
 }
 
 /// The incremental walk from before the first page: what changed while the pages were read.
@@ -60,51 +64,111 @@ pub(super) async fn follow_up(
     Ok(())
 }
 
+/// Walks a shelf again while it moves under the walk.
+async fn walk_until_still(
+    sources: &Sources,
+    schema: &AudienceSchema,
+    shelf: Shelf,
+    expected: usize,
+) -> Result<Full, ObserveError> {
+    let mut full = Full { contacts: 0, watermark: None };
+    for n_walk in 1..=WALKS {
+        let walked = walk_shelf(sources, schema, shelf, expected).await?;
+        full.contacts += walked.contacts;
+        full.watermark = full.watermark.or(walked.watermark);
+        if walked.held_still() {
+            break;
+        }
+        tracing::info!(walk = n_walk, "the audience moved under the walk");
+    }
+    Ok(full)
+}
+
+/// What the pages of one walk showed together.
+#[derive(Default)]
 struct Walked {
     contacts: u64,
     watermark: Option<Timestamp>,
-    held_still: bool,
+    /// What the pages said the shelf holds: one number where it held still.
+    totals: BTreeSet<usize>,
+    edges: BTreeMap<usize, Edges>,
+}
+
+impl Walked {
+    fn take(&mut self, offset: usize, page: &Page) {
+        self.contacts += page.contacts.len() as u64;
+        self.watermark = [self.watermark, page.date].into_iter().flatten().min();
+        self.totals.insert(page.total);
+        self.edges.insert(offset, edges_of(page));
+    }
+
+    /// Whether no page can have missed anybody who moved to another one.
+    fn held_still(&self) -> bool {
+        self.totals.len() == 1 && edges_meet(&self.edges)
+    }
 }
 
 /// The rows at either end of a page: what neighbouring pages must share.
 type Edges = (Vec<ContactId>, Vec<ContactId>);
 
+/// Reads all pages of a shelf that is expected to hold so many contacts, and stores them beside.
 async fn walk_shelf(
     sources: &Sources,
     schema: &AudienceSchema,
     shelf: Shelf,
+    expected: usize,
 ) -> Result<Walked, ObserveError> {
-    let request = |offset| PageRequest { shelf, order: Order::OptIn, since: None, offset, count: PAGE };
-    let first = sources.remote.page(schema, &request(0)).await?;
-    let (total, watermark) = (first.total, first.date);
-    let mut edges: BTreeMap<usize, Edges> = BTreeMap::from([(0, edges_of(&first))]);
-    let mut contacts = first.contacts.len() as u64;
-    let mut held_still = true;
-    sources.state.put_contacts(first.contacts, Seen::Walk).await?;
-    let offsets = (1..).map(|page| page * (PAGE - SHARED)).take_while(|offset| offset + SHARED < total);
-    let pages = stream::iter(offsets)
-        .map(|offset| async move {
-            sources.check_stop()?;
-            let page = sources.remote.page(schema, &request(offset)).await?;
-            Ok::<_, ObserveError>((offset, page))
-        })
-        .buffer_unordered(sources.connections);
-    let mut pages = std::pin::pin!(pages);
-    while let Some((offset, page)) = pages.try_next().await? {
-        held_still &= page.total == total;
-        edges.insert(offset, edges_of(&page));
-        contacts += page.contacts.len() as u64;
-        sources.state.put_contacts(page.contacts, Seen::Walk).await?;
-        sources.report(Phase::ReadingAudience, contacts, total as u64);
+    let (sender, mut receiver) = mpsc::channel(STAGED);
+    let store = async {
+        while let Some(contacts) = receiver.recv().await {
+            sources.state.put_contacts(contacts, Seen::Walk).await?;
+        }
+        Ok(())
+    };
+    let (walked, ()) = try_join(read_pages(sources, schema, shelf, expected, sender), store).await?;
+    Ok(walked)
+}
+
+/// Asks for as many pages as are expected at once, and then for those that the answers show to be there beyond.
+async fn read_pages(
+    sources: &Sources,
+    schema: &AudienceSchema,
+    shelf: Shelf,
+    expected: usize,
+    stored: mpsc::Sender<Vec<Contact>>,
+) -> Result<Walked, ObserveError> {
+    let mut walked = Walked::default();
+    let (mut next, mut total) = (0, expected);
+    while next == 0 || next + SHARED < total {
+        let until = total;
+        // The first page tells how many there are, however few are expected.
+        let there = move |offset: &usize| *offset == 0 || offset + SHARED < until;
+        let offsets = (next..).step_by(PAGE - SHARED).take_while(there);
+        let pages = stream::iter(offsets)
+            .map(|offset| async move {
+                sources.check_stop()?;
+                let order = Order::OptIn;
+                let request = PageRequest { shelf, order, since: None, offset, count: PAGE };
+                Ok::<_, ObserveError>((offset, sources.remote.page(schema, &request).await?))
+            })
+            .buffer_unordered(sources.connections);
+        let mut pages = std::pin::pin!(pages);
+        while let Some((offset, page)) = pages.try_next().await? {
+            next = next.max(offset + PAGE - SHARED);
+            walked.take(offset, &page);
+            if stored.send(page.contacts).await.is_err() {
+                // Storing failed, and says why itself.
+                return Ok(walked);
+            }
+            sources.report(Phase::ReadingAudience, walked.contacts, until as u64);
+        }
+        total = walked.totals.last().copied().unwrap_or(0);
     }
-    held_still &= edges_meet(&edges);
-    Ok(Walked { contacts, watermark, held_still })
+    Ok(walked)
 }
 
 fn edges_of(page: &Page) -> Edges {
-    let ids = |contacts: &[crate::model::Contact]| {
-        contacts.iter().map(|contact| contact.contact_id.clone()).collect()
-    };
+    let ids = |contacts: &[Contact]| contacts.iter().map(|contact| contact.contact_id.clone()).collect();
     let end = page.contacts.len().saturating_sub(SHARED);
     (
         ids(page.contacts.get(..SHARED).unwrap_or(&page.contacts)),

@@ -7,7 +7,7 @@ use crate::state::error::{Fault, StateError};
 use crate::state::joining::{
     PutCounts, drop_if_empty, lacking_contact, mark_for_recheck, new_member, unsettle_and_unpark,
 };
-use crate::state::text::json;
+use crate::state::text::{json, mark};
 use crate::state::{State, walk};
 
 /// How a contact was read.
@@ -26,17 +26,20 @@ pub(crate) struct ContactText {
     address: String,
     archived: bool,
     payload: String,
+    mark: i64,
 }
 
 impl ContactText {
     /// The columns of `contact`.
     pub(crate) fn of(contact: &Contact) -> Result<Self, Fault> {
+        let payload = json(contact)?;
         Ok(Self {
             id: contact.contact_id.as_str().to_owned(),
             path_id: contact.path_id.clone(),
             address: contact.email.key(),
             archived: contact.status == SubscriptionStatus::Archived,
-            payload: json(contact)?,
+            mark: mark(&payload),
+            payload,
         })
     }
 }
@@ -92,8 +95,11 @@ impl State {
 
 fn put(tx: &Transaction<'_>, contact: &ContactText, seen: Seen, counts: &mut PutCounts) -> Result<(), Fault> {
     let known: Option<(i64, bool, bool)> = tx
-        .prepare_cached("SELECT id, contact IS ?2, recheck FROM members WHERE contact_id = ?1")?
-        .query_row(params![contact.id, contact.payload], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .prepare_cached(
+            "SELECT id, contact_mark IS ?2, recheck FROM members INDEXED BY members_contact_mark
+             WHERE contact_id = ?1",
+        )?
+        .query_row(params![contact.id, contact.mark], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     let member = match known {
         Some((member, true, _)) => {
@@ -138,11 +144,12 @@ fn known_by_path(tx: &Transaction<'_>, contact: &ContactText) -> Result<Option<M
 
 /// Stores the contact as the member's; whoever else holds a contact of its address is to be read by itself.
 fn attach(tx: &Transaction<'_>, member: MemberId, contact: &ContactText) -> Result<(), Fault> {
-    let ContactText { id, path_id: _, address, archived, payload } = contact;
+    let ContactText { id, path_id: _, address, archived, payload, mark } = contact;
     tx.prepare_cached(
-        "UPDATE members SET contact_id = ?2, contact_address = ?3, archived = ?4, contact = ?5 WHERE id = ?1",
+        "UPDATE members SET contact_id = ?2, contact_address = ?3, archived = ?4, contact = ?5, contact_mark = ?6
+         WHERE id = ?1",
     )?
-    .execute(params![member.0, id, address, archived, payload])?;
+    .execute(params![member.0, id, address, archived, payload, mark])?;
     let rivals: Vec<i64> = tx
         .prepare_cached(
             "SELECT id FROM members WHERE contact IS NOT NULL AND contact_address = ?1 AND id <> ?2",
@@ -185,7 +192,8 @@ pub(crate) fn forget(tx: &Transaction<'_>, member: MemberId) -> Result<(), Fault
         .optional()?;
     let Some((had, address)) = found else { return Ok(()) };
     tx.prepare_cached(
-        "UPDATE members SET contact = NULL, contact_address = NULL, archived = 0, recheck = 0, settled = 0
+        "UPDATE members SET contact = NULL, contact_mark = NULL, contact_address = NULL, archived = 0, recheck = 0,
+            settled = 0
          WHERE id = ?1",
     )?
     .execute([member.0])?;
@@ -213,7 +221,8 @@ fn fold_successor(tx: &Transaction<'_>, member: MemberId, address: Option<&str>)
         .optional()?;
     let Some((other, id, address, archived, payload)) = successor else { return Ok(()) };
     remove_in_favour(tx, MemberId(other), member)?;
-    attach(tx, member, &ContactText { path_id: id.clone(), id, address, archived, payload })?;
+    let mark = mark(&payload);
+    attach(tx, member, &ContactText { path_id: id.clone(), id, address, archived, payload, mark })?;
     unsettle_and_unpark(tx, member)?;
     walk::mark_contact(tx, member)
 }

@@ -44,6 +44,12 @@ impl State {
         .await
     }
 
+    /// How many members are set aside after a refusal.
+    pub async fn count_parked(&self) -> Result<u64, StateError> {
+        self.call(|connection| Ok(connection.query_row("SELECT COUNT(*) FROM parked", [], text::count)?))
+            .await
+    }
+
     /// Counts what there is; from indices, without reading anybody.
     pub async fn counts(&self) -> Result<Counts, StateError> {
         self.call(|connection| {

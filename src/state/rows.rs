@@ -5,14 +5,13 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use crate::model::{MemberId, Registration, RegistrationId, UnusableRegistration};
 use crate::state::error::{Fault, StateError};
 use crate::state::joining::{PutCounts, drop_if_empty, for_row, new_member, unsettle, unsettle_and_unpark};
-use crate::state::text::{from_json, json};
+use crate::state::text::{from_json, json, mark};
 use crate::state::{State, unusable, walk};
 
 /// A row as the mirror holds it.
 struct Known {
     seq: i64,
     member: Option<MemberId>,
-    same: bool,
     address: Option<String>,
 }
 
@@ -76,7 +75,11 @@ impl State {
 
 fn put(tx: &Transaction<'_>, row: &Registration, counts: &mut PutCounts) -> Result<(), Fault> {
     let payload = json(row)?;
-    let Some(known) = known(tx, &row.id, &payload)? else {
+    if let Some(seq) = unchanged(tx, &row.id, &payload)? {
+        counts.unchanged += 1;
+        return walk::mark_row(tx, seq);
+    }
+    let Some(known) = known(tx, &row.id)? else {
         counts.new += 1;
         let address = row.email.key();
         let member = member_for(tx, &address, None)?;
@@ -84,10 +87,6 @@ fn put(tx: &Transaction<'_>, row: &Registration, counts: &mut PutCounts) -> Resu
         return unsettle_and_unpark(tx, member);
     };
     walk::mark_row(tx, known.seq)?;
-    if known.same {
-        counts.unchanged += 1;
-        return Ok(());
-    }
     counts.changed += 1;
     let difference = difference(tx, known.seq, row)?;
     let member = home(tx, &known, &row.email.key())?;
@@ -105,7 +104,7 @@ fn put(tx: &Transaction<'_>, row: &Registration, counts: &mut PutCounts) -> Resu
 /// Stores rows as our own write left them; parking is left as it is. Unknown ones become the member's.
 pub(crate) fn show(tx: &Transaction<'_>, member: MemberId, row: &Registration) -> Result<(), Fault> {
     let payload = json(row)?;
-    match known(tx, &row.id, &payload)? {
+    match known(tx, &row.id)? {
         None => insert(tx, row, member, &payload),
         Some(known) => {
             walk::mark_row(tx, known.seq)?;
@@ -126,15 +125,23 @@ pub(crate) fn remove(tx: &Transaction<'_>, id: &RegistrationId) -> Result<bool, 
     Ok(member.is_some())
 }
 
-fn known(tx: &Transaction<'_>, id: &RegistrationId, payload: &str) -> Result<Option<Known>, Fault> {
-    let sql =
-        "SELECT seq, member, payload IS ?2 AND problem IS NULL, address FROM registrations WHERE id = ?1";
-    let found = tx.prepare_cached(sql)?.query_row(params![id.as_str(), payload], |row| {
+/// The number of a row that says what it said; answered from an index, since most rows do.
+fn unchanged(tx: &Transaction<'_>, id: &RegistrationId, payload: &str) -> Result<Option<i64>, Fault> {
+    let found = tx
+        .prepare_cached(
+            "SELECT seq FROM registrations INDEXED BY registrations_mark WHERE id = ?1 AND mark = ?2",
+        )?
+        .query_row(params![id.as_str(), mark(payload)], |row| row.get(0));
+    Ok(found.optional()?)
+}
+
+fn known(tx: &Transaction<'_>, id: &RegistrationId) -> Result<Option<Known>, Fault> {
+    let sql = "SELECT seq, member, address FROM registrations WHERE id = ?1";
+    let found = tx.prepare_cached(sql)?.query_row([id.as_str()], |row| {
         Ok(Known {
             seq: row.get(0)?,
             member: row.get::<_, Option<i64>>(1)?.map(MemberId),
-            same: row.get(2)?,
-            address: row.get(3)?,
+            address: row.get(2)?,
         })
     });
     Ok(found.optional()?)
@@ -180,8 +187,10 @@ fn member_for(tx: &Transaction<'_>, address: &str, but: Option<MemberId>) -> Res
 }
 
 fn insert(tx: &Transaction<'_>, row: &Registration, member: MemberId, payload: &str) -> Result<(), Fault> {
-    tx.prepare_cached("INSERT INTO registrations (id, member, address, payload) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![row.id.as_str(), member.0, row.email.key(), payload])?;
+    tx.prepare_cached(
+        "INSERT INTO registrations (id, member, address, payload, mark) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![row.id.as_str(), member.0, row.email.key(), payload, mark(payload)])?;
     walk::mark_row(tx, tx.last_insert_rowid())
 }
 
@@ -193,10 +202,10 @@ fn store(
     payload: &str,
 ) -> Result<(), Fault> {
     tx.prepare_cached(
-        "UPDATE registrations SET member = ?2, address = ?3, payload = ?4, problem = NULL, noted = NULL
+        "UPDATE registrations SET member = ?2, address = ?3, payload = ?4, mark = ?5, problem = NULL, noted = NULL
          WHERE seq = ?1",
     )?
-    .execute(params![seq, member.0, row.email.key(), payload])?;
+    .execute(params![seq, member.0, row.email.key(), payload, mark(payload)])?;
     Ok(())
 }
 

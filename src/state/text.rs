@@ -54,6 +54,12 @@ pub(crate) fn count(row: &Row<'_>) -> rusqlite::Result<u64> {
     row.get::<_, i64>(0).map(i64::unsigned_abs)
 }
 
+/// What stands for a text where only its change matters: the first 64 bits of its SHA-256.
+pub(crate) fn mark(text: &str) -> i64 {
+    let digest = Sha256::digest(text);
+    digest.iter().take(8).fold(0, |mark, byte| mark << 8 | i64::from(*byte))
+}
+
 /// SHA-256 over parts, each ended by a byte that JSON and addresses cannot hold; 64 hex digits.
 pub(crate) fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hasher = Sha256::new();

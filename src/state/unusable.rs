@@ -110,7 +110,7 @@ pub(crate) fn put(
         return Ok(());
     }
     counts.changed += 1;
-    tx.prepare_cached("UPDATE registrations SET problem = ?2, noted = ?3 WHERE seq = ?1")?
+    tx.prepare_cached("UPDATE registrations SET problem = ?2, noted = ?3, mark = NULL WHERE seq = ?1")?
         .execute(params![seq, row.problem, row.sync_note])?;
     member.map_or(Ok(()), |member| unsettle(tx, MemberId(member)))
 }

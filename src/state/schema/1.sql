@@ -24,11 +24,14 @@ CREATE TABLE members (
   archived        INTEGER NOT NULL DEFAULT 0,  -- 1: the contact is archived
   contact_id      TEXT UNIQUE,                 -- stays when the contact is gone, in case it comes back
   contact_address TEXT,                        -- lower case; NULL without a contact
+  contact_mark    INTEGER,                     -- stands for the contact's JSON where only its change matters
   base_address    TEXT,                        -- lower case; NULL without a base
   waits           TEXT,
   contact         TEXT,                        -- JSON of model::Contact; NULL: there is none, proven
   base            TEXT                         -- JSON of reconcile::trio::Base
 ) STRICT;
+-- Answers by itself whether a contact is as it was: of the many that are, no page of the table is touched.
+CREATE INDEX members_contact_mark ON members (contact_id, contact_mark, recheck);
 CREATE INDEX members_settled ON members (settled);
 CREATE INDEX members_recheck ON members (id) WHERE recheck = 1;
 CREATE INDEX members_contact_address ON members (contact_address, archived) WHERE contact IS NOT NULL;
@@ -41,8 +44,10 @@ CREATE TABLE registrations (
   address TEXT,                                               -- lower case
   problem TEXT,                                               -- why it cannot be synchronized as it stands
   noted   TEXT,                                               -- the note it bears, while it has a problem
+  mark    INTEGER,                                            -- stands for the payload; NULL with a problem
   payload TEXT                                                -- JSON of model::Registration, the last usable
 ) STRICT;
+CREATE INDEX registrations_mark ON registrations (id, mark);
 CREATE INDEX registrations_member ON registrations (member);
 CREATE INDEX registrations_address ON registrations (address, member);
 CREATE INDEX registrations_problem ON registrations (seq) WHERE problem IS NOT NULL;
