@@ -104,15 +104,14 @@ struct Past {
     left: BTreeSet<MemberId>,
 }
 
-/// Carries out what the state holds staged and the guard does not hold.
-pub async fn apply(targets: &Targets, cycle: CycleId) -> Result<Applied, ApplyError> {
-    let mut applied = Applied::default();
+/// Carries out what the state holds staged and the guard does not hold; `applied` tells what came of it, however it ends.
+pub async fn apply(targets: &Targets, cycle: CycleId, applied: &mut Applied) -> Result<(), ApplyError> {
     let mut after = (0, 0);
     let total = targets.state.count_planned().await?;
     let mut past = Past::default();
     loop {
         let chunk = targets.state.next_operations(after, CHUNK).await?;
-        let Some(last) = chunk.last() else { return Ok(applied) };
+        let Some(last) = chunk.last() else { return Ok(()) };
         after = (last.rank, last.seq);
         for mut batch in alike(chunk) {
             if targets.stop.is_cancelled() {
@@ -120,10 +119,10 @@ pub async fn apply(targets: &Targets, cycle: CycleId) -> Result<Applied, ApplyEr
             }
             // Staff may pause in the middle of a long plan.
             if targets.state.paused().await? != Pause::Running {
-                return Ok(applied);
+                return Ok(());
             }
             batch.retain(|staged| !past.left.contains(&staged.member));
-            carry_out(targets, cycle, batch, &mut applied, &mut past).await?;
+            carry_out(targets, cycle, batch, applied, &mut past).await?;
             let done = applied.done + applied.failed + applied.skipped + applied.parked;
             targets.progress.send_replace(Progress { phase: Phase::Applying, done, total });
         }

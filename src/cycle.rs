@@ -19,7 +19,7 @@ use crate::observe::{ObserveError, Scope};
 use crate::progress::Progress;
 use crate::reconcile::guard::Limits;
 use crate::registrations::WriteRegistrations;
-use crate::state::{State, StateError};
+use crate::state::{Keep, State, StateError};
 
 pub use guarding::{ADOPTION, Adoption, guard};
 pub use policy::{Seed, assemble};
@@ -42,6 +42,8 @@ pub struct Cycle {
     pub seed: Seed,
     /// The guard's limits.
     pub limits: Limits,
+    /// How long what is over is kept.
+    pub keep: Keep,
     /// How many requests may be under way at once.
     pub connections: usize,
     /// Who wants to know how far it has come.
@@ -98,6 +100,7 @@ impl Cycle {
         let error = result.as_ref().err().map(ToString::to_string);
         self.state.end_cycle(id, report.to_json(), error, self.clock.now()).await?;
         self.note_fatal(result.as_ref().err()).await?;
+        self.state.trim(self.keep, self.clock.now()).await?;
         result.map(|()| report)
     }
 

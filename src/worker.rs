@@ -18,8 +18,6 @@ pub struct Rhythm {
     pub interval: Duration,
     /// Between two full cycles.
     pub full_interval: Duration,
-    /// How long trail and cycles are kept.
-    pub keep_trail: Duration,
 }
 
 /// What wakes the loop; it carries nothing, since a cycle looks at the stores and not at the caller.
@@ -95,12 +93,9 @@ pub async fn one_cycle(cycle: &Cycle, rhythm: Rhythm, health: &watch::Sender<Hea
     });
 }
 
-/// The scope that is due; old entries of the trail are trimmed on the way.
+/// The scope that is due.
 async fn due(cycle: &Cycle, rhythm: Rhythm) -> Result<Scope, CycleError> {
     let now = cycle.clock.now();
-    if let Some(before) = before(now, rhythm.keep_trail) {
-        cycle.state.trim(before).await?;
-    }
     let last = cycle.state.full_observed_at().await?;
     let fresh = last.is_some_and(|last| last <= now && before(now, rhythm.full_interval) < Some(last));
     Ok(if fresh { Scope::Incremental } else { Scope::Full })

@@ -48,7 +48,6 @@ async fn serve(stage: &Stage) -> Result<(), Fault> {
     let rhythm = Rhythm {
         interval: std::time::Duration::from_secs(2),
         full_interval: std::time::Duration::from_hours(24),
-        keep_trail: std::time::Duration::from_hours(24 * 400),
     };
     daemon::run(&stage.cycle, rhythm, &Bell::default()).await.map_err(Fault::failed)?;
     Ok(())

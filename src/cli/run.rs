@@ -46,9 +46,5 @@ async fn reload(cli: &Cli, old: &Settings, cycle: &Cycle) -> Result<(Settings, C
 }
 
 fn rhythm(settings: &Settings) -> Rhythm {
-    Rhythm {
-        interval: settings.config.sync.interval,
-        full_interval: settings.config.sync.full_interval,
-        keep_trail: settings.config.state.keep_trail,
-    }
+    Rhythm { interval: settings.config.sync.interval, full_interval: settings.config.sync.full_interval }
 }

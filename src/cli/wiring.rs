@@ -27,7 +27,7 @@ use crate::registrations::mapping::{MappedValues, RegisterMapping};
 use crate::registrations::{
     ReadRegistrations, RegisterPlace, WriteRegistrations, open_sqlite, open_sqlite_read_only,
 };
-use crate::state::{IdentityKind, State};
+use crate::state::{IdentityKind, Keep, State};
 
 /// Somebody who waits gives up after this long: time for three tries.
 const HASTE: std::time::Duration = std::time::Duration::from_secs(4);
@@ -156,6 +156,11 @@ impl Settings {
             clock: Clock::System,
             seed: self.seed(),
             limits: self.config.guard.limits(),
+            keep: Keep {
+                trail: self.config.state.keep_trail,
+                cycles: self.config.state.keep_cycles,
+                events: self.config.state.keep_events,
+            },
             connections: self.config.mailchimp.connections,
             progress: watch::Sender::new(Progress::default()),
             stop: CancellationToken::new(),

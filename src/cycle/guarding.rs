@@ -35,7 +35,9 @@ pub async fn guard(
 ) -> Result<u64, StateError> {
     if state.adopted_at().await?.is_none() {
         adopt(state, adoption, now).await?;
-    } else if state.count_planned().await? > 0 {
+    }
+    // What nobody was asked about is judged like on every other day, also in the cycle that ends the adoption.
+    if state.adopted_at().await?.is_some() && state.count_planned().await? > 0 {
         let (counts, planned) = (state.counts().await?, state.planned_counts().await?);
         match emptied(&counts, &planned) {
             Some(reason) => {
@@ -63,10 +65,13 @@ pub(super) async fn answer(state: &State, adoption: Adoption, now: Timestamp) ->
 async fn adopt(state: &State, adoption: Adoption, now: Timestamp) -> Result<(), StateError> {
     let opt_outs = "the first adoption would unsubscribe these people in Mailchimp".to_owned();
     state.hold(ADOPTION_OPT_OUTS, vec![Selection::RemoteOptOuts], opt_outs, now).await?;
+    hold_unproven(state, now).await?;
     let approved =
         state.holds().await?.iter().any(|hold| hold.class == ADOPTION && hold.decision == Decision::Approved);
     if adoption == Adoption::Yes || approved || state.count_planned().await? == 0 {
-        // What came while the first hold waited is judged by the limits of every other day.
+        if adoption == Adoption::Yes {
+            state.approve_staged(ADOPTION).await?;
+        }
         state.end_holds(ADOPTION, now).await?;
         return state.set_adopted_at(now).await;
     }
@@ -95,7 +100,7 @@ async fn hold_classes(
 ) -> Result<(), StateError> {
     let since = now.checked_sub(DAY).unwrap_or(Timestamp::MIN);
     let shared = state.timed_opt_outs_sharing_a_time(SHARED_TIME, since).await?;
-    let removals = count(planned, ClassName::Removal) + shared;
+    let removals = count(planned, ClassName::Removal) + shared.planned;
     let taken = Selection::SharedTimes { more_than: SHARED_TIME, since };
     let classes = [
         ("removals", ClassName::Removal, removals, limits.removals, Some(taken), "would leave the audience"),
@@ -125,16 +130,21 @@ async fn hold_classes(
         ),
     ];
     for (name, class, n_planned, limit, also, what) in classes {
-        let done = state.applied_in([class].into(), since).await?;
+        let shared = also.map_or(0, |_| shared.applied);
+        let done = state.applied_in([class].into(), since).await? + shared;
         if n_planned > 0 && limit.is_passed_by(n_planned + done, members) {
             let selections = [Some(Selection::Class(class)), also].into_iter().flatten().collect();
             state.hold(name, selections, reason(n_planned, done, what, limit), now).await?;
         }
     }
+    hold_unproven(state, now).await
+}
+
+/// Nobody is asked back without proof that they want it, unless a person says so of each.
+async fn hold_unproven(state: &State, now: Timestamp) -> Result<(), StateError> {
     let unproven = "subscribed again in the register, nobody knows since when".to_owned();
-    state
-        .hold("unproven_invitations", vec![Selection::Class(ClassName::UnprovenInvitation)], unproven, now)
-        .await?;
+    let selections = vec![Selection::Class(ClassName::UnprovenInvitation)];
+    state.hold("unproven_invitations", selections, unproven, now).await?;
     Ok(())
 }
 

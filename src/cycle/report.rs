@@ -59,8 +59,7 @@ impl Report {
         self.held = held;
     }
 
-    pub(super) fn add(&mut self, applied: Option<&Applied>) {
-        let Some(applied) = applied else { return };
+    pub(super) fn add(&mut self, applied: Applied) {
         self.applied += applied.done;
         self.failed += applied.failed;
     }

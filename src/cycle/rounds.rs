@@ -34,9 +34,11 @@ impl Cycle {
                 break;
             }
             let targets = self.targets(schema.clone(), policy.clone(), number);
-            let applied = apply(&targets, id).await;
-            report.add(applied.as_ref().ok());
-            let Applied { done, parked, schema_is_stale, .. } = applied?;
+            let mut applied = Applied::default();
+            let result = apply(&targets, id, &mut applied).await;
+            report.add(applied);
+            result?;
+            let Applied { done, parked, schema_is_stale, .. } = applied;
             if schema_is_stale {
                 forget_schema_age(&self.state, &self.clock).await?;
             }

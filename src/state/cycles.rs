@@ -1,6 +1,8 @@
 //! Cycles and their reports, and how long the past is kept.
 
-use jiff::Timestamp;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 
 use crate::state::State;
@@ -50,6 +52,17 @@ pub struct Cycle {
 /// How much is trimmed in one transaction, so that nobody waits long.
 const TRIMMED_AT_ONCE: usize = 10_000;
 
+/// How long what is over is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Entries of the trail, and holds that are done.
+    pub trail: Duration,
+    /// Reports of cycles.
+    pub cycles: Duration,
+    /// Received events, once they are dealt with.
+    pub events: Duration,
+}
+
 impl State {
     /// Notes that a cycle begins.
     pub async fn begin_cycle(&self, kind: CycleKind, now: Timestamp) -> Result<CycleId, StateError> {
@@ -98,24 +111,30 @@ impl State {
         .await
     }
 
-    /// Forgets entries of the trail, cycles, events and finished holds from before this time; says how many.
+    /// Forgets entries of the trail, cycles, events and finished holds that are older than they are kept; says how many.
     ///
     /// The latest cycle of each kind stays, and so does what was not ended.
-    pub async fn trim(&self, before: Timestamp) -> Result<u64, StateError> {
+    pub async fn trim(&self, keep: Keep, now: Timestamp) -> Result<u64, StateError> {
         let mut trimmed = 0;
-        for (table, key, condition) in [
-            ("operations", "id", "begun_at < ?1 AND outcome IS NOT NULL"),
-            ("cycles", "id", "started_at < ?1 AND id NOT IN (SELECT max(id) FROM cycles GROUP BY kind)"),
-            ("events", "id", "received_at < ?1"),
-            ("holds", "id", "decision = 'done' AND decided_at < ?1"),
+        for (table, key, condition, kept) in [
+            ("operations", "id", "begun_at < ?1 AND outcome IS NOT NULL", keep.trail),
+            (
+                "cycles",
+                "id",
+                "started_at < ?1 AND id NOT IN (SELECT max(id) FROM cycles GROUP BY kind)",
+                keep.cycles,
+            ),
+            ("events", "id", "received_at < ?1", keep.events),
+            ("holds", "id", "decision = 'done' AND decided_at < ?1", keep.trail),
         ] {
+            let Some(before) = before(now, kept) else { continue };
             loop {
                 let sql = format!(
                     "DELETE FROM {table} WHERE {key} IN
                      (SELECT {key} FROM {table} WHERE {condition} LIMIT {TRIMMED_AT_ONCE})"
                 );
-                let now = stamp(before);
-                let deleted = self.write(move |tx| Ok(tx.execute(&sql, [now])?)).await?;
+                let before = stamp(before);
+                let deleted = self.write(move |tx| Ok(tx.execute(&sql, [before])?)).await?;
                 trimmed += u64::try_from(deleted).unwrap_or(u64::MAX);
                 if deleted < TRIMMED_AT_ONCE {
                     break;
@@ -124,6 +143,11 @@ impl State {
         }
         Ok(trimmed)
     }
+}
+
+/// The time that lies this long before now; `None` where there is no such time.
+fn before(now: Timestamp, kept: Duration) -> Option<Timestamp> {
+    now.checked_sub(SignedDuration::try_from(kept).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -164,8 +188,14 @@ mod tests {
         state.close_entries(vec![done], now()).await.unwrap();
         note(&state, "body", vec![email("a")]).await;
 
-        assert_eq!(state.trim(now()).await.unwrap(), 0, "from before, and not from then");
-        assert_eq!(state.trim(later(10)).await.unwrap(), 3, "an entry, a cycle and an event");
+        let keep = |trail, cycles, events| {
+            let [trail, cycles, events] = [trail, cycles, events].map(Duration::from_secs);
+            Keep { trail, cycles, events }
+        };
+        assert_eq!(state.trim(keep(5, 5, 5), later(5)).await.unwrap(), 0, "from before, and not from then");
+        assert_eq!(state.trim(keep(5, 10, 10), later(10)).await.unwrap(), 1, "an entry");
+        assert_eq!(state.trim(keep(10, 5, 10), later(10)).await.unwrap(), 1, "a cycle");
+        assert_eq!(state.trim(keep(10, 10, 5), later(10)).await.unwrap(), 1, "an event");
         let left = state.trail(member, 10).await.unwrap();
         assert_eq!(left.iter().map(|entry| entry.id).collect::<Vec<_>>(), [entries[1]]);
         assert!(state.last_cycle(CycleKind::Full).await.unwrap().is_some());

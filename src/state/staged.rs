@@ -55,6 +55,15 @@ pub struct StagedConflict {
     pub conflict: Conflict,
 }
 
+/// Opt-outs of which many share one time: hardly the people's own words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SharedTimes {
+    /// Those that are staged.
+    pub planned: u64,
+    /// Those that were carried out.
+    pub applied: u64,
+}
+
 const COLUMNS: &str = "seq, rank, member, email, planned, held, approved";
 
 /// Timed opt-outs of the plan whose time is shared by more than `?1` others of the plan and of the trail since `?2`.
@@ -62,9 +71,12 @@ pub(crate) const SHARING: &str = "class = 'timed_opt_out' AND class_at IN (
     SELECT class_at FROM (
         SELECT class_at FROM temp.plan WHERE class = 'timed_opt_out' AND approved IS NULL
         UNION ALL SELECT class_at FROM operations
-        WHERE class = 'timed_opt_out' AND begun_at >= ?2 AND outcome IN ('done', 'lost', 'unknown')
-          AND decided_by = 'rule'
+        WHERE class = 'timed_opt_out' AND begun_at >= ?2 AND decided_by = 'rule'
+          AND outcome IN ('done', 'lost', 'unknown')
     ) GROUP BY class_at HAVING COUNT(*) > ?1)";
+
+/// What was done by the rules alone since `?2`.
+const APPLIED: &str = "begun_at >= ?2 AND decided_by = 'rule' AND outcome IN ('done', 'lost', 'unknown')";
 
 /// What neither was approved nor rejected: what the guard counts.
 const UNDECIDED: &str =
@@ -90,19 +102,32 @@ impl State {
         .await
     }
 
-    /// How many staged opt-outs share their time with more than `more_than` of the plan and of the trail since
-    /// `since`, together; without those that a person approved or rejected.
+    /// How many opt-outs share their time with more than `more_than` of the plan and of the trail since `since`,
+    /// together; without those that a person approved or rejected.
     pub async fn timed_opt_outs_sharing_a_time(
         &self,
         more_than: u64,
         since: Timestamp,
-    ) -> Result<u64, StateError> {
+    ) -> Result<SharedTimes, StateError> {
         self.call(move |connection| {
+            let bounds = params![i64::try_from(more_than).unwrap_or(i64::MAX), stamp(since)];
             let sql = format!("SELECT COUNT(*) FROM temp.plan WHERE {UNDECIDED} AND {SHARING}");
-            let count = connection
-                .prepare_cached(&sql)?
-                .query_row(params![i64::try_from(more_than).unwrap_or(i64::MAX), stamp(since)], count)?;
-            Ok(count)
+            let planned = connection.prepare_cached(&sql)?.query_row(bounds, count)?;
+            let sql = format!("SELECT COUNT(*) FROM operations WHERE {APPLIED} AND {SHARING}");
+            let applied = connection.prepare_cached(&sql)?.query_row(bounds, count)?;
+            Ok(SharedTimes { planned, applied })
+        })
+        .await
+    }
+
+    /// Has a person's word given beforehand let everything through that is staged and that nothing holds.
+    pub async fn approve_staged(&self, decided_by: &'static str) -> Result<(), StateError> {
+        self.write(move |tx| {
+            tx.execute(
+                "UPDATE temp.plan SET approved = ?1 WHERE approved IS NULL AND held IS NULL",
+                [decided_by],
+            )?;
+            Ok(())
         })
         .await
     }

@@ -69,7 +69,7 @@ pub struct TrailEntry {
     pub operation: Operation,
     /// Why.
     pub reason: Reason,
-    /// `rule`, or the id of the hold that a person approved.
+    /// `rule`, `adoption` where the first adoption was answered beforehand, or the id of the hold that a person approved.
     pub decided_by: String,
     /// When it was begun.
     pub begun_at: Timestamp,

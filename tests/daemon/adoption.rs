@@ -171,6 +171,34 @@ async fn who_comes_while_the_adoption_waits_is_not_forgotten_when_it_is_approved
 }
 
 #[tokio::test]
+async fn who_registers_after_an_adoption_is_not_counted_with_it() {
+    let world = World::adopted(Policy::default(), |world| world.register_many(600)).await;
+    world.register("new@alliance.test", "New");
+    let report = world.sync().await;
+    assert_eq!((report.held, world.status("new@alliance.test").as_str()), (0, "subscribed"), "{report:?}");
+    let trail = world.trail("p0@alliance.test").await;
+    let created = trail.iter().find(|entry| entry.operation.kind() == "create").unwrap();
+    assert_eq!(created.decided_by, "adoption", "by the person who said yes");
+}
+
+#[tokio::test]
+async fn what_came_after_the_question_is_judged_as_on_every_other_day() {
+    let world = World::new(Policy::default()).await;
+    both_sides(&world);
+    adopt(&world, Adoption::Ask).await;
+    let first = world.cycle.state.holds().await.unwrap();
+    let adoption = first.iter().find(|hold| hold.class == "adoption").unwrap();
+    world.register_many(600);
+    world.cycle.state.approve(adoption.id.clone(), world.clock.now()).await.unwrap();
+    let report = world.sync().await;
+    world.assert_both("only@here.test", "subscribed");
+    assert_eq!(world.status("p0@alliance.test"), "", "nobody was asked about them: {report:?}");
+    let holds = world.cycle.state.holds().await.unwrap();
+    let held: Vec<(&str, u64)> = holds.iter().map(|hold| (hold.class.as_str(), hold.count)).collect();
+    assert!(held.contains(&("creations", 600)), "{held:?}");
+}
+
+#[tokio::test]
 async fn two_empty_sides_meet_and_the_first_registrations_are_no_surprise() {
     let world = World::new(Policy::default()).await;
     let report = adopt(&world, Adoption::Ask).await;

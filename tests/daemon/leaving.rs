@@ -43,6 +43,23 @@ async fn opt_outs_with_times_of_their_own_are_never_held_however_many() {
 }
 
 #[tokio::test]
+async fn opt_outs_of_one_time_that_trickle_in_count_over_the_day() {
+    let world = World::adopted(Policy::default(), |world| world.register_many(40)).await;
+    let told = world.clock.now().to_string();
+    let leave = |ids: &str| {
+        world.sql(&format!(
+            "UPDATE registrations SET subscription = 'unsubscribed', subscription_changed_at = '{told}',
+                   updated_at = :now WHERE id IN ({ids})"
+        ));
+    };
+    leave("1, 2, 3, 4, 5, 6, 7, 8, 9, 10");
+    assert_eq!(world.sync().await.held, 0, "ten may be a coincidence");
+    leave("11, 12, 13");
+    assert_eq!(world.sync().await.held, 3, "with the ten before them they are not");
+    assert_eq!(world.status("p10@alliance.test"), "subscribed");
+}
+
+#[tokio::test]
 async fn more_than_ten_opt_outs_that_share_one_time_are_nobodys_word() {
     let world = World::adopted(Policy::default(), |world| world.register_many(40)).await;
     world.sql(

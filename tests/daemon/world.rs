@@ -18,7 +18,7 @@ use rosterd::reconcile::policy::{Direction, Policy};
 use rosterd::registrations::mapping::{MappedValues, RegisterMapping};
 use rosterd::registrations::{create_register, open_sqlite};
 use rosterd::sandbox::{Person, Sandbox, SandboxOptions};
-use rosterd::state::State;
+use rosterd::state::{Keep, State};
 use rusqlite::Connection;
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -29,6 +29,9 @@ use crate::tap::Tap;
 
 /// When every story begins.
 pub(crate) const START: &str = "2026-03-01T12:00:00Z";
+
+/// Longer than any story.
+const A_YEAR: Duration = Duration::from_hours(24 * 365);
 
 /// How a world is set up.
 #[derive(Clone, Default)]
@@ -286,6 +289,7 @@ async fn cycle(directory: &TempDir, client: MailchimpClient, clock: &Clock, setu
             read_as: String::new(),
         },
         limits: Limits::default(),
+        keep: Keep { trail: A_YEAR, cycles: A_YEAR, events: A_YEAR },
         connections: 6,
         progress: watch::Sender::new(Progress::default()),
         stop: CancellationToken::new(),

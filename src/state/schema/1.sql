@@ -99,7 +99,7 @@ CREATE TABLE operations (
   class_at   TEXT,
   operation  TEXT NOT NULL,
   reason     TEXT NOT NULL,
-  decided_by TEXT NOT NULL,             -- rule, or the id of the approved hold
+  decided_by TEXT NOT NULL,             -- rule, adoption, or the id of the approved hold
   begun_at   TEXT NOT NULL,
   ended_at   TEXT,
   outcome    TEXT,
