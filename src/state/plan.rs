@@ -235,8 +235,8 @@ mod tests {
         let all = members(&state, &["a", "b"]).await;
         let policy = policy(&state, "p").await;
         let plans = vec![
-            to_do(&trio(&state, all[0]).await, vec![(archive(), Class::Removal)]),
-            to_do(&trio(&state, all[1]).await, vec![(rename("x"), Class::Free)]),
+            to_do(&trio(&state, all[0]).await, vec![(rename("x"), Class::Free)]),
+            to_do(&trio(&state, all[1]).await, vec![(archive(), Class::Removal)]),
         ];
         state.begin_plan().await.unwrap();
         state.stage(plans, policy).await.unwrap();

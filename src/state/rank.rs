@@ -10,7 +10,9 @@ use crate::reconcile::plan::{Class, Operation, Side};
 pub fn rank(operation: &Operation) -> i64 {
     match operation {
         Operation::RemoteStatus { decided, .. } if decided.raises_consent() => 8,
-        Operation::RemoteStatus { .. } | Operation::RemoteLeave { .. } => FIRST,
+        Operation::RemoteStatus { .. } | Operation::RemoteLeave { .. } | Operation::RemoteArchive { .. } => {
+            FIRST
+        }
         Operation::LocalStatus { status, .. } if is_opt_out(*status) => SECOND,
         Operation::LocalStatus { .. }
         | Operation::LocalCreate { .. }
@@ -18,13 +20,12 @@ pub fn rank(operation: &Operation) -> i64 {
         | Operation::LocalUpdate { .. } => 3,
         Operation::RemoteRename { .. } | Operation::RemoteUpdate { .. } => 4,
         Operation::RemoteTags { .. } => 5,
-        Operation::RemoteArchive { .. } => 6,
         Operation::RemoteCreate { .. } => 7,
         Operation::LocalKeep { .. } => 9,
     }
 }
 
-/// Opt-outs in Mailchimp.
+/// Opt-outs in Mailchimp; removed rows are opt-outs, too.
 const FIRST: i64 = 1;
 /// Opt-outs in the register.
 const SECOND: i64 = 2;

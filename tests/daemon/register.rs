@@ -71,6 +71,22 @@ async fn a_register_locked_in_the_midst_of_writing_loses_nothing() {
 }
 
 #[tokio::test]
+async fn people_whose_rows_are_removed_leave_the_audience_though_the_register_takes_no_write() {
+    let world = with_ada().await;
+    let entry = FormEntry::new().field("LNAME", "Remote");
+    world.person().edit_preferences("ben@alliance.test", &entry).unwrap();
+    world.sql("DELETE FROM registrations WHERE id = 1");
+    world.register.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let failed = world.cycle.run(rosterd::observe::Scope::Incremental, rosterd::cycle::Adoption::Ask).await;
+    assert!(failed.is_err());
+    world.register.execute_batch("COMMIT").unwrap();
+    assert_eq!(world.status(ADA), "archived");
+    world.sync().await;
+    assert_eq!(world.column("ben@alliance.test", "last_name"), "Remote");
+    world.assert_quiet().await;
+}
+
+#[tokio::test]
 async fn a_row_edited_between_observation_and_write_keeps_both_edits() {
     let world = with_ada().await;
     world.person().edit_preferences(ADA, &FormEntry::new().field("LNAME", "Remote")).unwrap();
