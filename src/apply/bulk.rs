@@ -116,10 +116,15 @@ impl Alone {
     }
 }
 
-/// Whether the member has no contact that this one would double: a bounced one stays behind at its old address.
+/// Whether the member has no contact that this one would double: one that is out stays behind at its old address.
 fn is_free(trio: &Trio, new: &NewContact) -> bool {
-    let left_behind =
-        |contact: &Contact| contact.status == SubscriptionStatus::Cleaned && contact.email != new.email;
+    let left_behind = |contact: &Contact| match contact.status {
+        SubscriptionStatus::Cleaned
+        | SubscriptionStatus::Unsubscribed
+        | SubscriptionStatus::Transactional
+        | SubscriptionStatus::Archived => contact.email != new.email,
+        SubscriptionStatus::Subscribed | SubscriptionStatus::Pending => false,
+    };
     trio.remote.as_ref().is_none_or(left_behind)
 }
 

@@ -229,3 +229,25 @@ async fn somebody_who_signs_up_by_the_form_right_before_their_bulk_creation_is_o
     world.assert_nobody_mailed();
     world.assert_quiet().await;
 }
+
+#[tokio::test]
+async fn somebody_whom_mailchimp_knows_from_orders_alone_starts_at_a_new_address() {
+    let world = World::adopted(Policy::default(), |world| world.register_many(3)).await;
+    world.sync().await;
+    let hash = rosterd::model::EmailAddress::parse("p1@alliance.test").unwrap().hash();
+    let shop = rosterd::mailchimp::transport::Request {
+        method: Method::Put,
+        target: format!("/lists/{}/members/{}", world.sandbox.audience_id(), hash.as_str()),
+        body: Some(br#"{"email_address":"p1@alliance.test","status":"transactional"}"#.to_vec()),
+        authorization: Some(format!("Bearer {}", world.sandbox.api_key())),
+    };
+    assert_eq!(world.sandbox.answer(shop).await.unwrap().status, 200);
+    assert_eq!(world.status("p1@alliance.test"), "transactional");
+    world.sql("UPDATE registrations SET email = 'moved@alliance.test', updated_at = :now WHERE id = 2");
+    world.sync().await;
+    world.sync().await;
+    world.assert_both("moved@alliance.test", "subscribed");
+    assert_eq!(world.status("p1@alliance.test"), "transactional");
+    world.assert_nobody_mailed();
+    world.assert_quiet().await;
+}
