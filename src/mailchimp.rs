@@ -57,10 +57,12 @@ pub struct PageRequest {
 /// A page as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The contacts of the page; `@forgotten.mailchimp.com` left out, but counted in `rows`.
+    /// The contacts of the page, but for those that cannot be read and `@forgotten.mailchimp.com`.
     pub contacts: Vec<Contact>,
-    /// How many rows the page had.
-    pub rows: usize,
+    /// The keys of contacts that are there and cannot be read: without an address, with an unknown status.
+    pub unreadable: Vec<ContactId>,
+    /// The keys of all rows, in their order: by these one page is told from its neighbour.
+    pub rows: Vec<ContactId>,
     /// How many members match, whatever the paging.
     pub total: usize,
     /// The server's clock when it answered.
@@ -179,6 +181,14 @@ pub enum AudienceError {
 }
 
 impl AudienceError {
+    /// Whether only what was asked for is at fault, so that others may well go through.
+    pub fn concerns_one(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Unreadable { .. } => true,
+            Self::Busy { .. } | Self::Lost { .. } | Self::Fatal { .. } | Self::Protocol { .. } => false,
+        }
+    }
+
     /// Whether trying the same again is useless until something changes on either side.
     pub fn is_permanent(&self) -> bool {
         matches!(

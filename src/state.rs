@@ -63,7 +63,7 @@ pub use events::{LastEvent, ReceivedEvent};
 pub use holds::Selection;
 pub use joining::PutCounts;
 pub use members::{MemberName, Recheck};
-pub use parked::{Park, Parked};
+pub use parked::{Park, Parked, growing_distance};
 pub use pending::Pending;
 pub use rank::{ClassName, kind, rank, side};
 pub use secrets::{can_keep_secrets, keep_signing_secret, secrets_path, signing_secret};

@@ -6,16 +6,10 @@ use crate::apply::close::{Deed, SCHEMA};
 use crate::apply::{ApplyError, Targets};
 use crate::mailchimp::{AudienceError, Refusal, RefusalClass};
 use crate::registrations::RegisterError;
-use crate::state::Park;
+use crate::state::{Park, growing_distance};
 
 /// Mailchimp's throttle of an address names no time; hours are what others found to work.
 const LATER: SignedDuration = SignedDuration::from_hours(4);
-
-/// The first distance after a refusal that nobody knows; it doubles with every further one.
-const UNKNOWN: SignedDuration = SignedDuration::from_mins(15);
-
-/// The longest distance between two tries.
-const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 
 /// This many unknown refusals of one text in a row are nobody's fault.
 pub(super) const EQUAL_UNKNOWNS: usize = 10;
@@ -38,7 +32,7 @@ fn of_audience(targets: &Targets, attempts: u32, refusal: Refusal) -> Deed {
         RefusalClass::Forgotten => ("forgotten", None),
         RefusalClass::Later => ("later", retry_at(LATER)),
         RefusalClass::Schema => (SCHEMA, retry_at(SignedDuration::ZERO)),
-        RefusalClass::Unknown => ("unknown", retry_at(distance(attempts))),
+        RefusalClass::Unknown => ("unknown", retry_at(growing_distance(attempts))),
         RefusalClass::Missing | RefusalClass::Exists => return Deed::Doubtful(refusal.said),
     };
     if refusal.class == RefusalClass::Unknown {
@@ -49,11 +43,6 @@ fn of_audience(targets: &Targets, attempts: u32, refusal: Refusal) -> Deed {
         );
     }
     Deed::Refused(Park { class: class.to_owned(), title: refusal.title, said: refusal.said, retry_at })
-}
-
-/// The distance before the next try after so many refusals.
-fn distance(attempts: u32) -> SignedDuration {
-    UNKNOWN.checked_mul(2_i32.saturating_pow(attempts.min(20))).unwrap_or(LONGEST).min(LONGEST)
 }
 
 /// The register refused one row's write.
@@ -91,16 +80,5 @@ impl Run {
             return Ok(());
         }
         Err(ApplyError::EqualUnknowns { count: self.count, said: self.said.clone() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances_grow_up_to_a_day() {
-        let minutes: Vec<i64> = [0, 1, 2, 3, 6, 7, 40].map(|attempts| distance(attempts).as_mins()).into();
-        assert_eq!(minutes, [15, 30, 60, 120, 960, 1440, 1440]);
     }
 }

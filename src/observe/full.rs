@@ -9,11 +9,11 @@ use tokio::sync::mpsc;
 
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{Order, Page, PageRequest, Shelf};
-use crate::model::{Contact, ContactId};
-use crate::observe::incremental::{PAGE, walk_since};
+use crate::model::ContactId;
+use crate::observe::incremental::{PAGE, store_page, walk_since};
 use crate::observe::{ObserveError, Sources};
 use crate::progress::Phase;
-use crate::state::{Seen, Walk};
+use crate::state::Walk;
 
 /// Neighbouring pages share this many rows: where they do not, somebody came or went meanwhile.
 const SHARED: usize = 5;
@@ -120,8 +120,8 @@ async fn walk_shelf(
 ) -> Result<Walked, ObserveError> {
     let (sender, mut receiver) = mpsc::channel(STAGED);
     let store = async {
-        while let Some(contacts) = receiver.recv().await {
-            sources.state.put_contacts(contacts, Seen::Walk).await?;
+        while let Some(page) = receiver.recv().await {
+            store_page(sources, page).await?;
         }
         Ok(())
     };
@@ -135,7 +135,7 @@ async fn read_pages(
     schema: &AudienceSchema,
     shelf: Shelf,
     expected: usize,
-    stored: mpsc::Sender<Vec<Contact>>,
+    stored: mpsc::Sender<Page>,
 ) -> Result<Walked, ObserveError> {
     let mut walked = Walked::default();
     let (mut next, mut total) = (0, expected);
@@ -156,7 +156,7 @@ async fn read_pages(
         while let Some((offset, page)) = pages.try_next().await? {
             next = next.max(offset + PAGE - SHARED);
             walked.take(offset, &page);
-            if stored.send(page.contacts).await.is_err() {
+            if stored.send(page).await.is_err() {
                 // Storing failed, and says why itself.
                 return Ok(walked);
             }
@@ -168,12 +168,9 @@ async fn read_pages(
 }
 
 fn edges_of(page: &Page) -> Edges {
-    let ids = |contacts: &[Contact]| contacts.iter().map(|contact| contact.contact_id.clone()).collect();
-    let end = page.contacts.len().saturating_sub(SHARED);
-    (
-        ids(page.contacts.get(..SHARED).unwrap_or(&page.contacts)),
-        ids(page.contacts.get(end..).unwrap_or_default()),
-    )
+    let end = page.rows.len().saturating_sub(SHARED);
+    let begin = page.rows.iter().take(SHARED);
+    (begin.cloned().collect(), page.rows.iter().skip(end).cloned().collect())
 }
 
 /// Whether every page begins with the rows that the one before it ended with.

@@ -65,7 +65,7 @@ async fn walk_shelf(
         walked.watermark = walked.watermark.or(page.date);
         walked.contacts += page.contacts.len() as u64;
         let next = next_request(&request, &page);
-        sources.state.put_contacts(page.contacts, Seen::Walk).await?;
+        store_page(sources, page).await?;
         match next {
             Some(next) => request = next,
             None => return Ok(walked),
@@ -73,10 +73,19 @@ async fn walk_shelf(
     }
 }
 
+/// Puts a page into the mirror; whoever cannot be read is there, and keeps what it last showed.
+pub(super) async fn store_page(sources: &Sources, page: Page) -> Result<(), ObserveError> {
+    sources.state.put_contacts(page.contacts, Seen::Walk).await?;
+    if !page.unreadable.is_empty() {
+        sources.state.see_contacts(page.unreadable).await?;
+    }
+    Ok(())
+}
+
 /// Where the walk goes on: from the last row's second less one, and by `offset` only while a page stays within one
 /// second. The filter is exclusive, so that the last second is asked for whole again.
 fn next_request(request: &PageRequest, page: &Page) -> Option<PageRequest> {
-    if page.rows < request.count {
+    if page.rows.len() < request.count {
         return None;
     }
     let last = page.contacts.iter().filter_map(|contact| contact.last_changed).max();
@@ -84,7 +93,7 @@ fn next_request(request: &PageRequest, page: &Page) -> Option<PageRequest> {
     let moves_on = since > request.since;
     Some(PageRequest {
         since: if moves_on { since } else { request.since },
-        offset: if moves_on { 0 } else { request.offset + page.rows },
+        offset: if moves_on { 0 } else { request.offset + page.rows.len() },
         ..request.clone()
     })
 }
@@ -112,7 +121,8 @@ mod tests {
             timestamp_opt: None,
         };
         let contacts: Vec<_> = seconds.iter().enumerate().map(contact).collect();
-        Page { rows: contacts.len(), total: contacts.len(), contacts, date: None }
+        let rows: Vec<ContactId> = contacts.iter().map(|contact| contact.contact_id.clone()).collect();
+        Page { total: rows.len(), rows, contacts, unreadable: Vec::new(), date: None }
     }
 
     fn check(since: Option<&str>, offset: usize, seconds: &[&str], expected: Option<(Option<&str>, usize)>) {

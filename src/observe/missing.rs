@@ -2,10 +2,12 @@
 
 use futures::stream::{self, StreamExt};
 
+use crate::mailchimp::AudienceError;
+use crate::mailchimp::refusal::chain;
 use crate::mailchimp::schema::AudienceSchema;
 use crate::model::{Contact, ContactId, MemberId};
 use crate::observe::{ObserveError, Sources, local};
-use crate::state::{Recheck, Seen};
+use crate::state::{Park, Recheck, Seen, growing_distance};
 
 /// How many are asked for before the answers are stored.
 const BATCH: usize = 200;
@@ -50,9 +52,29 @@ pub(super) async fn recheck(sources: &Sources, schema: &AudienceSchema) -> Resul
             .collect()
             .await;
         for (answer, recheck) in answers {
-            store(sources, recheck.member, recheck.contact.as_ref(), answer?).await?;
+            match answer {
+                Err(ObserveError::Remote(error)) if error.concerns_one() => {
+                    give_up(sources, recheck.member, &error).await?;
+                }
+                answer => store(sources, recheck.member, recheck.contact.as_ref(), answer?).await?,
+            }
         }
     }
+}
+
+/// Sets aside a member in doubt that cannot be read: nothing can be concluded of it, and nobody else waits for it.
+async fn give_up(sources: &Sources, member: MemberId, error: &AudienceError) -> Result<(), ObserveError> {
+    tracing::warn!(member.id = member.0, error = chain(error), "A member in doubt cannot be read");
+    let now = sources.clock.now();
+    let distance = growing_distance(sources.state.refusals(member).await?);
+    let park = Park {
+        class: "unreadable".to_owned(),
+        title: "The contact cannot be read".to_owned(),
+        said: error.to_string(),
+        retry_at: now.checked_add(distance).ok(),
+    };
+    sources.state.give_up_reading(member, park, now).await?;
+    Ok(())
 }
 
 /// Both sides of one member, by every key that is known of it.
@@ -85,7 +107,14 @@ async fn read_each(
         .collect()
         .await;
     for (answer, member, id) in answers {
-        store(sources, member, Some(&id), answer?.into_iter().collect()).await?;
+        match answer {
+            // It is there, and keeps what it last showed.
+            Err(error) if error.concerns_one() => {
+                tracing::warn!(contact.id = id.as_str(), error = chain(&error), "A contact cannot be read");
+                sources.state.see_contacts(vec![id]).await?;
+            }
+            answer => store(sources, member, Some(&id), answer?.into_iter().collect()).await?,
+        }
     }
     Ok(())
 }

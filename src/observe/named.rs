@@ -1,5 +1,6 @@
 //! Addresses that somebody named, or that a write left in doubt: looked at on both sides in every cycle until settled.
 
+use crate::mailchimp::refusal::chain;
 use crate::mailchimp::schema::AudienceSchema;
 use crate::model::EmailAddress;
 use crate::observe::{ObserveError, Sources, local, missing};
@@ -37,8 +38,16 @@ async fn look_at(
     let members = sources.state.find_members(MemberName::Address(address.clone())).await?;
     sources.state.ask_for_recheck(members).await?;
     local::store(sources, sources.local.by_email(address).await?).await?;
-    if let Some(contact) = sources.remote.contact_by_email(schema, address).await? {
-        sources.state.put_contacts(vec![contact], Seen::Single).await?;
+    match sources.remote.contact_by_email(schema, address).await {
+        Ok(None) => (),
+        Ok(Some(contact)) => {
+            sources.state.put_contacts(vec![contact], Seen::Single).await?;
+        }
+        // A member that bears the address is set aside by the reading of its own keys; nobody else waits for it.
+        Err(error) if error.concerns_one() => {
+            tracing::warn!(member.hash = %address.hash(), error = chain(&error), "A contact cannot be read");
+        }
+        Err(error) => return Err(error.into()),
     }
     Ok(())
 }

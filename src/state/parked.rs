@@ -1,12 +1,23 @@
 //! Members set aside after a refusal.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Row, Transaction, params};
 
 use crate::model::MemberId;
 use crate::state::State;
 use crate::state::error::{Fault, StateError};
 use crate::state::text::{moment, moment_or_none, number, stamp};
+
+/// The first distance between two tries of what nobody knows the reason of; it doubles with every further one.
+const UNKNOWN: SignedDuration = SignedDuration::from_mins(15);
+
+/// The longest distance between two tries.
+const LONGEST: SignedDuration = SignedDuration::from_hours(24);
+
+/// The distance before the next try of what failed so often, for a reason that nobody knows.
+pub fn growing_distance(attempts: u32) -> SignedDuration {
+    UNKNOWN.checked_mul(2_i32.saturating_pow(attempts.min(20))).unwrap_or(LONGEST).min(LONGEST)
+}
 
 /// Why a member is set aside, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +77,22 @@ impl State {
     /// How often the member was refused in a row: what growing distances are reckoned from.
     pub async fn refusals(&self, member: MemberId) -> Result<u32, StateError> {
         Ok(self.parking_of(member).await?.map_or(0, |parked| parked.attempts))
+    }
+
+    /// Sets a member aside that was to be read by itself and cannot be: what it last showed stands.
+    pub async fn give_up_reading(
+        &self,
+        member: MemberId,
+        park: Park,
+        now: Timestamp,
+    ) -> Result<(), StateError> {
+        self.write(move |tx| {
+            let known = tx
+                .prepare_cached("UPDATE members SET recheck = 0, settled = 0 WHERE id = ?1")?
+                .execute([member.0])?;
+            if known > 0 { set_aside(tx, member, &park, now) } else { Ok(()) }
+        })
+        .await
     }
 
     /// Staff want the member tried again: the next cycle does; says whether it was set aside.
@@ -137,4 +164,16 @@ pub(crate) fn set_aside(
         park.retry_at.map(stamp)
     ])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_grow_up_to_a_day() {
+        let minutes: Vec<i64> =
+            [0, 1, 2, 3, 6, 7, 40].map(|attempts| growing_distance(attempts).as_mins()).into();
+        assert_eq!(minutes, [15, 30, 60, 120, 960, 1440, 1440]);
+    }
 }

@@ -58,6 +58,20 @@ impl State {
         .await
     }
 
+    /// These contacts are there, whatever they show by now.
+    pub async fn see_contacts(&self, ids: Vec<ContactId>) -> Result<(), StateError> {
+        self.write(move |tx| {
+            let mut statement = tx.prepare_cached(
+                "INSERT OR IGNORE INTO temp.seen_contacts (member) SELECT id FROM members WHERE contact_id = ?1",
+            )?;
+            for id in &ids {
+                statement.execute([id.as_str()])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// How many contacts the walk did not show, without those that a person approved to be looked into.
     pub async fn count_unseen_contacts(&self) -> Result<u64, StateError> {
         self.call(|connection| {

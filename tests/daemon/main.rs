@@ -14,5 +14,6 @@ mod returning;
 mod sides;
 mod story;
 mod tap;
+mod unreadable;
 mod weather;
 mod world;

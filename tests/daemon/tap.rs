@@ -23,6 +23,8 @@ pub(crate) enum Moment {
 
 type Act = Box<dyn FnMut(u64, &Request) + Send>;
 
+type Retell = Box<dyn FnMut(&Request, &mut Response) + Send>;
+
 /// Carries requests to the sandbox.
 #[derive(Clone)]
 pub(crate) struct Tap(Arc<Inner>);
@@ -31,14 +33,15 @@ struct Inner {
     sandbox: Sandbox,
     sent: AtomicU64,
     act: Mutex<Option<Act>>,
+    retell: Mutex<Option<Retell>>,
     cut: Mutex<Option<(u64, Moment)>>,
     dark: Notify,
 }
 
 impl Tap {
     pub(crate) fn new(sandbox: Sandbox) -> Self {
-        let (act, cut) = (Mutex::new(None), Mutex::new(None));
-        Self(Arc::new(Inner { sandbox, sent: AtomicU64::new(0), act, cut, dark: Notify::new() }))
+        let (act, retell, cut) = (Mutex::new(None), Mutex::new(None), Mutex::new(None));
+        Self(Arc::new(Inner { sandbox, sent: AtomicU64::new(0), act, retell, cut, dark: Notify::new() }))
     }
 
     /// Has `act` done before each request from now on; it is told how many came since.
@@ -47,8 +50,14 @@ impl Tap {
         *self.0.act.lock().unwrap() = Some(Box::new(act));
     }
 
-    /// Nothing happens between requests any more.
+    /// Has every answer told otherwise from now on.
+    pub(crate) fn retell(&self, retell: impl FnMut(&Request, &mut Response) + Send + 'static) {
+        *self.0.retell.lock().unwrap() = Some(Box::new(retell));
+    }
+
+    /// Nothing happens between requests any more, and answers are as they are.
     pub(crate) fn calm(&self) {
+        *self.0.retell.lock().unwrap() = None;
         *self.0.act.lock().unwrap() = None;
         *self.0.cut.lock().unwrap() = None;
     }
@@ -106,7 +115,13 @@ impl Transport for Tap {
         }
         let cut = *self.0.cut.lock().unwrap();
         match cut.filter(|(at, _)| *at == number) {
-            None => self.0.sandbox.answer(request).await,
+            None => {
+                let mut response = self.0.sandbox.answer(request.clone()).await?;
+                if let Some(retell) = self.0.retell.lock().unwrap().as_mut() {
+                    retell(&request, &mut response);
+                }
+                Ok(response)
+            }
             Some((_, moment)) => {
                 if moment == Moment::After {
                     let _ = self.0.sandbox.answer(request).await;

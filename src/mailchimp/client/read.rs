@@ -23,7 +23,7 @@ use crate::mailchimp::wire::member;
 use crate::mailchimp::wire::member::{MemberRow, MembersAnswer, TagsAnswer};
 use crate::mailchimp::wire::reading::{Dictionary, Sighting, TagsShown, UnreadableRow};
 use crate::mailchimp::wire::time;
-use crate::model::{Contact, EmailAddress};
+use crate::model::{Contact, ContactId, EmailAddress};
 
 /// Bodies from this size on are read beside the runtime: about a tenth of a millisecond.
 const LARGE_BODY_BYTES: usize = 32 * 1024;
@@ -105,7 +105,7 @@ pub(crate) async fn page(
     let answer = exchange.send(call).await?;
     let date = answer.response.date.as_deref().and_then(time::read_header);
     let dictionary = Dictionary::new(schema);
-    let (sightings, rows, total) = if answer.response.body.len() < LARGE_BODY_BYTES {
+    let Rows { sightings, unreadable, rows, total } = if answer.response.body.len() < LARGE_BODY_BYTES {
         read_rows(&answer, &dictionary)?
     } else {
         let dictionary = dictionary.clone();
@@ -116,7 +116,7 @@ pub(crate) async fn page(
     let contacts = try_join_all(
         sightings.into_iter().map(async |seen| present(complete(exchange, &dictionary, seen).await)),
     );
-    Ok(Page { contacts: contacts.await?.into_iter().flatten().collect(), rows, total, date })
+    Ok(Page { contacts: contacts.await?.into_iter().flatten().collect(), unreadable, rows, total, date })
 }
 
 /// Reads the contact that Mailchimp knows by `id`: a contact id, a path id or an address.
@@ -212,23 +212,33 @@ fn sighting(answer: &Answer, dictionary: &Dictionary) -> Result<Sighting, Unread
     dictionary.read(&row).map_err(Unread::Row)
 }
 
-fn read_rows(
-    answer: &Answer,
-    dictionary: &Dictionary,
-) -> Result<(Vec<Sighting>, usize, usize), AudienceError> {
-    let MembersAnswer { members, total_items } = answer.json()?;
+/// What the body of a page holds.
+struct Rows {
+    sightings: Vec<Sighting>,
+    unreadable: Vec<ContactId>,
+    rows: Vec<ContactId>,
+    total: usize,
+}
+
+fn read_rows(answer: &Answer, dictionary: &Dictionary) -> Result<Rows, AudienceError> {
+    let MembersAnswer { members, total_items: total } = answer.json()?;
     let mut sightings = Vec::with_capacity(members.len());
+    let mut unreadable = Vec::new();
     for row in &members {
         match dictionary.read(row) {
             Ok(seen) => sightings.push(seen),
-            Err(UnreadableRow::Forgotten | UnreadableRow::NoAddress) => (),
-            // One odd contact must not stop the rest; read by itself, it is an error and proves no absence.
+            Err(UnreadableRow::Forgotten) => (),
+            // One odd contact must not stop the rest, and is there all the same. Without an address it is mostly one
+            // that never had any, of whom nobody needs to hear.
+            Err(UnreadableRow::NoAddress) => unreadable.push(row.key()),
             Err(error) => {
                 tracing::warn!(contact.id = &*row.contact_id, error = chain(&error), "A contact is left out");
+                unreadable.push(row.key());
             }
         }
     }
-    Ok((sightings, members.len(), total_items))
+    let rows = members.iter().map(MemberRow::key).collect();
+    Ok(Rows { sightings, unreadable, rows, total })
 }
 
 fn page_target(exchange: &Exchange, schema: &AudienceSchema, request: &PageRequest) -> String {

@@ -7,6 +7,7 @@ use crate::mailchimp::wire::field_value::FieldText;
 use crate::mailchimp::wire::reading;
 use crate::mailchimp::wire::text;
 use crate::mailchimp::wire::text::{Pairs, Text};
+use crate::model::ContactId;
 
 /// What is always asked for; the rest depends on the mapping.
 const KEYS: [&str; 7] =
@@ -48,6 +49,13 @@ pub struct MemberRow<'a> {
     pub tags: Vec<TagRow<'a>>,
     /// How many tags there are.
     pub tags_count: Option<usize>,
+}
+
+impl MemberRow<'_> {
+    /// The key of the contact; answers of before 2021 know no `contact_id`.
+    pub fn key(&self) -> ContactId {
+        ContactId::new(if self.contact_id.is_empty() { &*self.id } else { &*self.contact_id })
+    }
 }
 
 /// A tag of a member.

@@ -6,7 +6,7 @@ use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::wire::member::MemberRow;
 use crate::mailchimp::wire::time;
 use crate::model::{
-    Contact, ContactId, Dimension, EmailAddress, Interest, InvalidEmailAddress, MergeFields, MergeTag,
+    Contact, Dimension, EmailAddress, Interest, InvalidEmailAddress, MergeFields, MergeTag,
     SubscriptionStatus,
 };
 use crate::reconcile::policy::DimensionKind;
@@ -103,15 +103,14 @@ impl Dictionary {
         let Some(status) = SubscriptionStatus::parse(&row.status) else {
             return Err(UnreadableRow::Status(row.status.to_string()));
         };
-        // Answers of before 2021 know no contact_id; without an id nothing can be asked or written.
-        let (id, contact_id) = match (&*row.id, &*row.contact_id) {
+        // Without an id nothing can be asked or written.
+        let id = match (&*row.id, &*row.contact_id) {
             ("", "") => return Err(UnreadableRow::NoId),
-            ("", contact_id) => (contact_id, contact_id),
-            (id, "") => (id, id),
-            both => both,
+            ("", contact_id) => contact_id,
+            (id, _) => id,
         };
         let mut contact = Contact {
-            contact_id: ContactId::new(contact_id),
+            contact_id: row.key(),
             path_id: id.to_owned(),
             email,
             status,
