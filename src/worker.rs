@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +48,8 @@ pub struct Health {
     pub last: Option<Report>,
     /// Why no cycle can work, where none can.
     pub fatal: Option<String>,
+    /// Full cycles that failed since the last that did not, and when the latest of them ended.
+    pub full_failed: Option<(u32, Timestamp)>,
 }
 
 /// Runs cycles until told to stop; the operation under way is finished first.
@@ -59,10 +62,10 @@ pub async fn work(
 ) {
     loop {
         one_cycle(cycle, rhythm, health).await;
-        let failures = health.borrow().failures;
+        let pause = pause(rhythm.interval, &health.borrow());
         tokio::select! {
             () = stop.cancelled() => return,
-            () = cycle.clock.sleep(pause_after(rhythm.interval, failures)) => (),
+            () = cycle.clock.sleep(pause) => (),
             () = bell.rung() => (),
         }
     }
@@ -70,9 +73,10 @@ pub async fn work(
 
 /// One turn of the loop: a cycle of the scope that is due, and what came of it made known.
 pub async fn one_cycle(cycle: &Cycle, rhythm: Rhythm, health: &watch::Sender<Health>) {
-    let result = match due(cycle, rhythm).await {
-        Ok(scope) => cycle.run(scope, Adoption::Ask).await,
-        Err(error) => Err(error),
+    let full_failed = health.borrow().full_failed;
+    let (scope, result) = match due(cycle, rhythm, full_failed).await {
+        Ok(scope) => (scope, cycle.run(scope, Adoption::Ask).await),
+        Err(error) => (Scope::Incremental, Err(error)),
     };
     match &result {
         Ok(report) => tell(report),
@@ -81,28 +85,55 @@ pub async fn one_cycle(cycle: &Cycle, rhythm: Rhythm, health: &watch::Sender<Hea
         }
         Err(error) => tracing::error!(error = %chain(error), fatal = error.is_fatal(), "the cycle failed"),
     }
+    let now = cycle.clock.now();
     health.send_modify(|health| {
         health.cycles += 1;
         match result {
-            Ok(report) => *health = Health { cycles: health.cycles, last: Some(report), ..Health::default() },
+            Ok(report) => {
+                let full_failed = full_failed.filter(|_| scope == Scope::Incremental);
+                let (cycles, last) = (health.cycles, Some(report));
+                *health = Health { cycles, last, full_failed, ..Health::default() };
+            }
             Err(error) => {
                 health.failures += 1;
                 health.fatal = error.is_fatal().then(|| error.to_string());
+                if scope == Scope::Full {
+                    health.full_failed = Some((full_failed.map_or(0, |(n, _)| n) + 1, now));
+                }
             }
         }
     });
 }
 
 /// The scope that is due.
-async fn due(cycle: &Cycle, rhythm: Rhythm) -> Result<Scope, CycleError> {
+///
+/// What keeps a full cycle from its end may leave the incremental ones alone: after a failure they go on, and bring
+/// the opt-outs across, until the full one is tried again.
+async fn due(
+    cycle: &Cycle,
+    rhythm: Rhythm,
+    full_failed: Option<(u32, Timestamp)>,
+) -> Result<Scope, CycleError> {
     let now = cycle.clock.now();
-    let last = cycle.state.full_observed_at().await?;
-    let fresh = last.is_some_and(|last| last <= now && before(now, rhythm.full_interval) < Some(last));
-    Ok(if fresh { Scope::Incremental } else { Scope::Full })
+    let Some(last) = cycle.state.full_observed_at().await? else { return Ok(Scope::Full) };
+    let fresh = last <= now && before(now, rhythm.full_interval) < Some(last);
+    let waits = full_failed.is_some_and(|(n_failures, at)| {
+        // Twice the pause, so that at least one incremental cycle comes between two full ones.
+        at <= now && before(now, pause_after(rhythm.interval, n_failures).saturating_mul(2)) < Some(at)
+    });
+    Ok(if fresh || waits { Scope::Incremental } else { Scope::Full })
 }
 
-fn before(now: jiff::Timestamp, duration: Duration) -> Option<jiff::Timestamp> {
+fn before(now: Timestamp, duration: Duration) -> Option<Timestamp> {
     now.checked_sub(jiff::SignedDuration::try_from(duration).ok()?).ok()
+}
+
+/// The pause before the next cycle: where none can work, the longest.
+fn pause(interval: Duration, health: &Health) -> Duration {
+    match health.fatal {
+        Some(_) => LONGEST_BACKOFF.max(interval),
+        None => pause_after(interval, health.failures),
+    }
 }
 
 /// The pause after so many failures in a row.
@@ -158,6 +189,14 @@ mod tests {
         let pauses: Vec<u64> = [0, 1, 2, 3, 4, 5, 40].map(|n| pause_after(minute, n).as_secs() / 60).into();
         assert_eq!(pauses, [1, 2, 4, 8, 15, 15, 15]);
         assert_eq!(pause_after(Duration::from_secs(3600), 3), Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn where_no_cycle_can_work_the_next_is_tried_after_the_longest_pause() {
+        let health =
+            Health { failures: 1, fatal: Some("the key is invalid".to_owned()), ..Health::default() };
+        assert_eq!(pause(Duration::from_secs(60), &health), LONGEST_BACKOFF);
+        assert_eq!(pause(Duration::from_secs(3600), &health), Duration::from_secs(3600));
     }
 
     #[tokio::test]

@@ -1,11 +1,14 @@
 //! Contacts that cannot be read: nobody takes them for gone, and nobody else waits for them.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rosterd::mailchimp::transport::{Request, Response};
 use rosterd::model::EmailAddress;
 use rosterd::reconcile::policy::Policy;
+use rosterd::worker::{Health, Rhythm, one_cycle};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::world::World;
 
@@ -135,4 +138,33 @@ async fn a_row_without_an_address_at_the_edge_of_a_page_has_nobody_walked_again(
     let at_the_edge = walked.lock().unwrap()[997].clone();
     world.tap.retell(show(&json!({"email_address": ""}), vec![at_the_edge]));
     assert_eq!(world.sync_full().await.requests, requests);
+}
+
+#[tokio::test]
+async fn while_no_full_cycle_comes_to_its_end_the_others_go_on() {
+    let world = world().await;
+    let rhythm = Rhythm { interval: Duration::from_secs(60), full_interval: Duration::from_hours(24) };
+    let health = watch::Sender::new(Health::default());
+    world.tap.retell(|request, response| {
+        if request.target.contains("sort_field=timestamp_opt") {
+            response.body.truncate(20);
+        }
+    });
+    world.later(25 * 3600);
+    one_cycle(&world.cycle, rhythm, &health).await;
+    assert_eq!(health.borrow().failures, 1);
+    world.leave(&email(1));
+    world.later(120);
+    one_cycle(&world.cycle, rhythm, &health).await;
+    assert_eq!(health.borrow().failures, 0);
+    world.assert_both(&email(1), "unsubscribed");
+
+    world.later(120);
+    one_cycle(&world.cycle, rhythm, &health).await;
+    assert_eq!(health.borrow().failures, 1, "the full one is tried again");
+    world.tap.calm();
+    world.later(1800);
+    one_cycle(&world.cycle, rhythm, &health).await;
+    assert_eq!(health.borrow().last.as_ref().map(|report| report.kind.as_str()), Some("full"));
+    assert_eq!(health.borrow().full_failed, None);
 }
