@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::mailchimp::schema::AudienceSchema;
+use crate::mailchimp::schema::{AudienceMapping, AudienceSchema};
 use crate::model::{Contact, ContactId, EmailAddress, Key, Value};
 use crate::reconcile::consent::DecidedStatus;
 
@@ -223,6 +223,9 @@ pub trait ReadAudience: Send + Sync + std::fmt::Debug {
         schema: &AudienceSchema,
         email: &EmailAddress,
     ) -> Result<Option<Contact>, AudienceError>;
+
+    /// What of the audience is mapped: a schema that was matched with another mapping is none.
+    fn mapping(&self) -> &AudienceMapping;
 
     /// How many requests were sent since the client was made.
     fn requests(&self) -> u64;

@@ -21,6 +21,9 @@ const SCHEMA_AGE: SignedDuration = SignedDuration::from_hours(1);
 /// The cursor that tells when it was last read.
 const SCHEMA_READ: &str = "schema";
 
+/// The cursor that tells with which mapping it was matched.
+const SCHEMA_MATCHED: &str = "schema_matched";
+
 /// The cursor that tells under which mapping everything was last read.
 const READ_UNDER: &str = "read_under";
 
@@ -80,10 +83,15 @@ pub async fn must_read_all(state: &State, seed: &Seed, schema: &AudienceSchema) 
 /// What of the mapping decides what the mirror holds.
 fn digest(seed: &Seed, schema: &AudienceSchema) -> String {
     let read = (&seed.read_as, &seed.directions, &schema.fields, &schema.dimensions, &schema.group_tags);
-    format!("{:x?}", Sha256::digest(format!("{read:?}")).as_slice())
+    digest_of(&read)
 }
 
-/// The audience's own schema: as remembered, or afresh at the start, hourly and when it turned out stale.
+fn digest_of(what: &impl std::fmt::Debug) -> String {
+    format!("{:x?}", Sha256::digest(format!("{what:?}")).as_slice())
+}
+
+/// The audience's own schema: as remembered, or afresh at the start, hourly, under another mapping and when it turned
+/// out stale.
 ///
 /// What is gone or was made anew under its old name is nobody's change: its base is forgotten before the new schema is
 /// remembered, so that it is adopted should it come back.
@@ -95,7 +103,9 @@ pub async fn read_schema(
     let now = clock.now();
     let read_at = state.cursor(SCHEMA_READ).await?.and_then(|at| at.parse::<Timestamp>().ok());
     let known: Option<AudienceSchema> = state.schema().await?;
-    let fresh = read_at.is_some_and(|at| at <= now && now.duration_since(at) < SCHEMA_AGE);
+    let mapping = digest_of(remote.mapping());
+    let same = state.cursor(SCHEMA_MATCHED).await?.as_ref() == Some(&mapping);
+    let fresh = same && read_at.is_some_and(|at| at <= now && now.duration_since(at) < SCHEMA_AGE);
     if let Some(known) = known.as_ref().filter(|_| fresh) {
         return Ok(known.clone());
     }
@@ -107,6 +117,7 @@ pub async fn read_schema(
         state.forget_values(lost_keys(known, &schema)).await?;
     }
     state.set_schema(schema.clone()).await?;
+    state.set_cursor(SCHEMA_MATCHED, mapping, now).await?;
     state.set_cursor(SCHEMA_READ, now.to_string(), now).await?;
     Ok(schema)
 }

@@ -122,6 +122,10 @@ impl ReadAudience for MailchimpClient {
         read::contact_by_email(&self.exchange, schema, email).await
     }
 
+    fn mapping(&self) -> &AudienceMapping {
+        &self.mapping
+    }
+
     fn requests(&self) -> u64 {
         self.exchange.requests()
     }
