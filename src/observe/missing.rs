@@ -128,7 +128,7 @@ async fn store(
     answers: Vec<Contact>,
 ) -> Result<(), ObserveError> {
     let found = answers.iter().any(|contact| Some(&contact.contact_id) == own);
-    if (own.is_some() && !found) || answers.is_empty() {
+    if !found {
         sources.state.forget_contact(member).await?;
     }
     sources.state.put_contacts(answers, Seen::Single).await?;

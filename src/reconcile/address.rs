@@ -102,10 +102,7 @@ impl Draft<'_> {
     /// The local side moved: Mailchimp renames only subscribed members.
     fn move_remotely(&mut self, to: EmailAddress, status: SubscriptionStatus) -> bool {
         if self.trio.taken_remotely {
-            self.stop_at(
-                Conflict::AddressTakenRemotely,
-                "the new address belongs to another contact in Mailchimp: staff must decide",
-            );
+            self.stop_at_taken_address();
             return true;
         }
         let decision = consent::decide(&self.question());
@@ -159,6 +156,13 @@ impl Draft<'_> {
         let operation = self.remote_create(to, decided, decision.standing);
         self.plan(operation, decision.reason, decision.class);
         false
+    }
+
+    pub(super) fn stop_at_taken_address(&mut self) {
+        self.stop_at(
+            Conflict::AddressTakenRemotely,
+            "the new address belongs to another contact in Mailchimp: staff must decide",
+        );
     }
 
     fn stop_at(&mut self, conflict: Conflict, words: &str) {

@@ -119,6 +119,7 @@ impl<'a> Draft<'a> {
             Verdict::Remote(decided) if decided.raises_consent() && self.local_move().is_some() => return,
             Verdict::Remote(decided) => Operation::RemoteStatus { decided, standing },
             Verdict::Archive => Operation::RemoteArchive { standing },
+            Verdict::CreateRemote(_) if self.trio.taken_remotely => return self.stop_at_taken_address(),
             Verdict::CreateRemote(decided) => match self.newest() {
                 Some(row) => {
                     let email = self.local_move().unwrap_or_else(|| row.email.clone());

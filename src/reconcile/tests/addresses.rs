@@ -79,6 +79,13 @@ fn a_collision_is_never_a_merge_of_two_people() {
     assert_eq!(world.cycle(), ["remote rename b"]);
     assert_eq!(world.note(), "");
 
+    let mut world = World::new(vec![row("1", "a", Subscribed, 1)], None);
+    world.taken_remotely = true;
+    assert_eq!(world.cycle(), Vec::<String>::new());
+    assert_eq!(world.plan().conflicts, [Conflict::AddressTakenRemotely]);
+    world.taken_remotely = false;
+    assert_eq!(world.cycle(), ["remote create subscribed a"]);
+
     let mut world = World::settled();
     world.remote.as_mut().unwrap().email = email("b");
     world.taken_locally = true;
