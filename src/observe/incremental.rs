@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{Order, Page, PageRequest, Shelf};
+use crate::model::ContactId;
 use crate::observe::{ObserveError, Sources};
 use crate::state::Seen;
 
@@ -16,6 +17,12 @@ pub(super) const CURSOR: &str = "remote";
 
 /// `last_changed` may be a second earlier than the answer that caused it, and Mailchimp's machines may differ a little.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(30);
+
+/// Pages within one second share this many rows: as many may move to the end between two requests.
+const SHARED: usize = 50;
+
+/// A second that never holds still is walked again so often; what may have slipped by is then left to the next walk.
+const AGAIN: usize = 3;
 
 /// Whole seconds are what `last_changed` has.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -38,9 +45,8 @@ pub(super) async fn walk_since(
         walk_shelf(sources, schema, Shelf::Archived, since),
     )
     .await?;
-    if let Some(watermark) =
-        living.watermark.min(archived.watermark).or(living.watermark).or(archived.watermark)
-    {
+    // Nothing is before everything: the cursor moves where both shelves tell how far they were seen.
+    if let Some(watermark) = living.watermark.min(archived.watermark) {
         sources.state.set_cursor(CURSOR, watermark.to_string(), sources.clock.now()).await?;
     }
     Ok(living.contacts + archived.contacts)
@@ -48,6 +54,7 @@ pub(super) async fn walk_since(
 
 struct Walked {
     contacts: u64,
+    /// What lies before it has been seen; `None` where nobody can tell.
     watermark: Option<Timestamp>,
 }
 
@@ -58,19 +65,41 @@ async fn walk_shelf(
     since: Option<Timestamp>,
 ) -> Result<Walked, ObserveError> {
     let mut request = PageRequest { shelf, order: Order::LastChanged, since, offset: 0, count: PAGE };
-    let mut walked = Walked { contacts: 0, watermark: None };
+    let began = sources.clock.now();
+    let mut watermark = None;
+    let (mut contacts, mut n_again, mut n_pages) = (0, 0, 0);
+    let mut before = Vec::new();
     loop {
         sources.check_stop()?;
         let page = sources.remote.page(schema, &request).await?;
-        walked.watermark = walked.watermark.or(page.date);
-        walked.contacts += page.contacts.len() as u64;
-        let next = next_request(&request, &page);
+        n_pages += 1;
+        if n_pages == 1 {
+            watermark = page.date.and_then(|date| began_by_server(date, began, sources.clock.now()));
+        }
+        contacts += page.contacts.len() as u64;
+        let step = next_step(&request, &before, &page);
+        before = end_of(&page);
         store_page(sources, page).await?;
-        match next {
-            Some(next) => request = next,
-            None => return Ok(walked),
+        match step {
+            Step::Done => return Ok(Walked { contacts, watermark }),
+            Step::To(next) => request = next,
+            Step::Again if n_again < AGAIN => {
+                n_again += 1;
+                request.offset = 0;
+            }
+            Step::Again => {
+                tracing::info!(
+                    "the audience moved under the walk, which ends early: the next one begins there"
+                );
+                return Ok(Walked { contacts, watermark: watermark.min(request.since) });
+            }
         }
     }
+}
+
+/// The server's time when the walk began: the answer may have come long after the rows in it were looked up.
+fn began_by_server(answered: Timestamp, asked: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    answered.checked_sub(now.duration_since(asked).max(SignedDuration::ZERO)).ok()
 }
 
 /// Puts a page into the mirror; whoever cannot be read is there, and keeps what it last showed.
@@ -82,26 +111,53 @@ pub(super) async fn store_page(sources: &Sources, page: Page) -> Result<(), Obse
     Ok(())
 }
 
+/// What comes after a page.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Nothing.
+    Done,
+    /// This one.
+    To(PageRequest),
+    /// The second's first page: so many rows moved to the end that some of the others may have slipped by.
+    Again,
+}
+
 /// Where the walk goes on: from the last row's second less one, and by `offset` only while a page stays within one
 /// second. The filter is exclusive, so that the last second is asked for whole again.
-fn next_request(request: &PageRequest, page: &Page) -> Option<PageRequest> {
+///
+/// Rows only ever leave a second that is over. Where a page begins with one of the rows `before` it, nobody slipped by.
+fn next_step(request: &PageRequest, before: &[ContactId], page: &Page) -> Step {
+    let meets = page.rows.first().is_some_and(|first| before.contains(first));
+    if request.offset > 0 && !meets {
+        return Step::Again;
+    }
     if page.rows.len() < request.count {
-        return None;
+        return Step::Done;
     }
     let last = page.contacts.iter().filter_map(|contact| contact.last_changed).max();
     let since = last.and_then(|last| last.checked_sub(SECOND).ok());
     let moves_on = since > request.since;
-    Some(PageRequest {
+    Step::To(PageRequest {
         since: if moves_on { since } else { request.since },
-        offset: if moves_on { 0 } else { request.offset + page.rows.len() },
+        offset: if moves_on { 0 } else { request.offset + page.rows.len() - shared(page) },
         ..request.clone()
     })
+}
+
+/// How many rows a page shares with the one that follows it in its second.
+fn shared(page: &Page) -> usize {
+    SHARED.min(page.rows.len() / 2)
+}
+
+/// The rows that the next page of the same second begins with.
+fn end_of(page: &Page) -> Vec<ContactId> {
+    page.rows.iter().skip(page.rows.len() - shared(page)).cloned().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Contact, ContactId, EmailAddress, SubscriptionStatus};
+    use crate::model::{Contact, EmailAddress, SubscriptionStatus};
 
     fn at(second: &str) -> Timestamp {
         format!("2026-03-01T12:00:{second}Z").parse().unwrap()
@@ -125,7 +181,12 @@ mod tests {
         Page { total: rows.len(), rows, contacts, unreadable: Vec::new(), date: None }
     }
 
-    fn check(since: Option<&str>, offset: usize, seconds: &[&str], expected: Option<(Option<&str>, usize)>) {
+    fn check(
+        (since, offset): (Option<&str>, usize),
+        before: &str,
+        seconds: &[&str],
+        expected: Option<(Option<&str>, usize)>,
+    ) {
         let request = PageRequest {
             shelf: Shelf::Living,
             order: Order::LastChanged,
@@ -133,17 +194,43 @@ mod tests {
             offset,
             count: 3,
         };
-        let next = next_request(&request, &page(seconds)).map(|next| (next.since, next.offset));
-        assert_eq!(next, expected.map(|(since, offset)| (since.map(at), offset)), "{seconds:?}");
+        let to = |(since, offset): (Option<&str>, usize)| {
+            Step::To(PageRequest { since: since.map(at), offset, ..request.clone() })
+        };
+        let step = next_step(&request, &[ContactId::new(before)], &page(seconds));
+        assert_eq!(step, expected.map_or(Step::Done, to), "{seconds:?}");
     }
 
     #[test]
     fn the_walk_goes_on_by_key_and_by_offset_only_within_one_second() {
-        check(Some("10"), 0, &["11", "12"], None);
-        check(Some("10"), 0, &["11", "12", "13"], Some((Some("12"), 0)));
-        check(Some("10"), 0, &["11", "11", "11"], Some((Some("10"), 3)));
-        check(Some("10"), 3, &["11", "11", "11"], Some((Some("10"), 6)));
-        check(Some("10"), 6, &["11", "11", "14"], Some((Some("13"), 0)));
-        check(None, 0, &["11", "12", "13"], Some((Some("12"), 0)));
+        check((Some("10"), 0), "", &["11", "12"], None);
+        check((Some("10"), 0), "", &["11", "12", "13"], Some((Some("12"), 0)));
+        check((Some("10"), 0), "", &["11", "11", "11"], Some((Some("10"), 2)));
+        check((Some("10"), 2), "c0", &["11", "11", "11"], Some((Some("10"), 4)));
+        check((Some("10"), 4), "c0", &["11", "11", "14"], Some((Some("13"), 0)));
+        check((Some("10"), 4), "c0", &["11"], None);
+        check((None, 0), "", &["11", "12", "13"], Some((Some("12"), 0)));
+    }
+
+    #[test]
+    fn a_page_that_does_not_begin_where_the_one_before_it_ended_is_walked_up_to_again() {
+        let request = PageRequest {
+            shelf: Shelf::Living,
+            order: Order::LastChanged,
+            since: Some(at("10")),
+            offset: 2,
+            count: 3,
+        };
+        for seconds in [&["11", "11", "11"] as &[_], &["11", "14"], &[]] {
+            assert_eq!(next_step(&request, &[ContactId::new("gone")], &page(seconds)), Step::Again);
+        }
+    }
+
+    #[test]
+    fn a_walk_began_before_its_first_answer_came() {
+        let cases = [(at("10"), at("10"), "40"), (at("10"), at("35"), "15"), (at("35"), at("10"), "40")];
+        for (asked, now, expected) in cases {
+            assert_eq!(began_by_server(at("40"), asked, now), Some(at(expected)));
+        }
     }
 }

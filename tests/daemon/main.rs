@@ -15,5 +15,6 @@ mod sides;
 mod story;
 mod tap;
 mod unreadable;
+mod walks;
 mod weather;
 mod world;

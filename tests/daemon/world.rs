@@ -181,6 +181,12 @@ impl World {
         Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful: None }
     }
 
+    /// The process ends, and starts again with topics in another place.
+    pub(crate) async fn restart_with_topics_in(mut self, topics: Topics) -> Self {
+        self.setup.topics = topics;
+        self.restart().await
+    }
+
     /// The state file is lost, and the process starts again.
     pub(crate) async fn lose_the_state(mut self) -> Self {
         self.forgetful = Some(std::path::PathBuf::new());
