@@ -14,7 +14,7 @@
 //! | [`model`] | pure: the nouns that both sides agree to speak of |
 //! | [`reconcile`](mod@reconcile) | pure: the merge table, the consent rule, the plan as a value, the guard's limits |
 //! | [`config`] | the file, then the environment, then validation; all problems at once |
-//! | [`clock`], [`telemetry`], [`progress`] | the time, the log, how far a long piece of work has come |
+//! | [`clock`], [`telemetry`], [`progress`], [`aside`](mod@aside) | the time, the log, how far a long piece of work has come, blocking work |
 //! | [`registrations`] | the local side |
 //! | [`mailchimp`] | the remote side |
 //! | [`state`] | our own memory: mirror, base, plan, holds, trail |
@@ -42,6 +42,7 @@
 //! - Nothing holds a whole side in memory.
 
 pub mod apply;
+pub mod aside;
 pub mod cli;
 pub mod clock;
 pub mod config;

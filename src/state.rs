@@ -73,6 +73,7 @@ pub use trail::{EntryId, Outcome, TrailEntry};
 pub use unusable::UnusableRow;
 pub use walk::Walk;
 
+use crate::aside::aside;
 use crate::state::error::Fault;
 
 /// The state file, open; clones share one connection.
@@ -102,7 +103,7 @@ impl State {
         W: FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
     {
         let inner = Arc::clone(&self.inner);
-        let worked = tokio::task::spawn_blocking(move || {
+        let worked = aside(move || {
             let mut connection = inner.connection.lock().unwrap_or_else(PoisonError::into_inner);
             work(&mut connection)
         })

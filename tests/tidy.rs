@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["model"],
     &["reconcile"],
-    &["config", "clock", "telemetry", "progress"],
+    &["config", "clock", "telemetry", "progress", "aside"],
     &["registrations", "mailchimp", "state"],
     &["observe", "apply"],
     &["cycle"],

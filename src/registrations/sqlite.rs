@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
+use crate::aside::aside;
 use crate::model::{EmailAddress, Key, Registration, RegistrationId};
 use crate::reconcile::policy::RegisterFeatures;
 use crate::registrations::layout::Layout;
@@ -108,7 +109,7 @@ async fn on_a_thread<T: Send + 'static>(
     row: &str,
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, RegisterError> {
-    match tokio::task::spawn_blocking(work).await {
+    match aside(work).await {
         Ok(result) => result.map_err(|fault| fault.at(place, row)),
         Err(panic) => Err(RegisterError::Failed { place: place.to_owned(), source: Box::new(panic) }),
     }

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 use tempfile::TempDir;
 
+use crate::aside::aside;
 use crate::clock::Clock;
 use crate::state::error::{Fault, StateError};
 use crate::state::text::stamp;
@@ -107,7 +108,7 @@ where
     W: FnOnce(&Path) -> Result<Inner, Fault> + Send + 'static,
 {
     let named = path.clone();
-    match tokio::task::spawn_blocking(move || work(&path).map_err(|fault| fault.at(&path))).await {
+    match aside(move || work(&path).map_err(|fault| fault.at(&path))).await {
         Ok(inner) => inner.map(|inner| State { inner: Arc::new(inner) }),
         Err(source) => Err(StateError::Failed { path: named, source: Box::new(source) }),
     }

@@ -8,6 +8,8 @@ mod groups;
 mod halting;
 mod leaving;
 mod movement;
+#[path = "../world/parts.rs"]
+mod parts;
 mod register;
 mod requests;
 mod returning;

@@ -1,34 +1,28 @@
 //! A register, a sandbox audience and the real cycle between them, in one process, with a clock that stands still.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd::clock::Clock;
 use rosterd::cycle::{Adoption, Cycle, Report, Seed};
-use rosterd::mailchimp::client::{ClientOptions, MailchimpClient};
-use rosterd::mailchimp::provision::{CategoryShape, NewMergeField, ProvisionAudience};
-use rosterd::mailchimp::retry::RetryOptions;
-use rosterd::mailchimp::schema::{AudienceMapping, DimensionTarget};
-use rosterd::model::{Dimension, FieldKind, MergeTag};
+use rosterd::mailchimp::client::MailchimpClient;
 use rosterd::observe::Scope;
 use rosterd::progress::Progress;
 use rosterd::reconcile::guard::Limits;
 use rosterd::reconcile::policy::{Direction, Policy};
-use rosterd::registrations::mapping::{MappedValues, RegisterMapping};
+use rosterd::registrations::mapping::RegisterMapping;
 use rosterd::registrations::{create_register, open_sqlite};
 use rosterd::sandbox::{Person, Sandbox, SandboxOptions};
 use rosterd::state::{Keep, State};
 use rusqlite::Connection;
-use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::parts::{self, directory, live_in_the_story, mapping, provide, tell_the_time, values};
 use crate::tap::Tap;
 
-/// When every story begins.
-pub(crate) const START: &str = "2026-03-01T12:00:00Z";
+pub(crate) use crate::parts::{START, Topics};
 
 /// Longer than any story.
 const A_YEAR: Duration = Duration::from_hours(24 * 365);
@@ -44,18 +38,6 @@ pub(crate) struct Setup {
     pub(crate) register: RegisterMapping,
     /// Where topics stand in Mailchimp.
     pub(crate) topics: Topics,
-}
-
-/// Where topics stand in Mailchimp.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Topics {
-    /// In an interest category of which any number can be chosen.
-    #[default]
-    Checkboxes,
-    /// In one of which only one can.
-    Radio,
-    /// In tags that begin with `topic: `.
-    Tags,
 }
 
 /// Both sides and what is between them.
@@ -96,15 +78,7 @@ impl World {
             register.execute_batch(&format!("CREATE TABLE {} ({columns})", groups.table)).unwrap();
         }
         let client = client(&sandbox, &tap, &clock, &setup);
-        for (tag, name) in [("FNAME", "First name"), ("LNAME", "Last name")] {
-            provide_field(&client, tag, name).await;
-        }
-        let shape =
-            if setup.topics == Topics::Radio { CategoryShape::Radio } else { CategoryShape::Checkboxes };
-        let category = client.create_category("Topics", shape).await.unwrap();
-        for interest in ["Finance", "Health", "Water"] {
-            client.create_interest(&category, interest).await.unwrap();
-        }
+        provide(&client, setup.topics).await;
         let cycle = cycle(&directory, client, &clock, &setup).await;
         sandbox.reset_log();
         Self { sandbox, tap, cycle, clock, register, directory, setup, forgetful: None }
@@ -208,82 +182,14 @@ impl World {
     }
 }
 
-/// The register's triggers go by the clock of the story, not by the machine's.
-fn live_in_the_story(register: &Connection) {
-    register.pragma_update(None, "synchronous", "OFF").unwrap();
-    let mut triggers =
-        register.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
-    let triggers: Vec<(String, String)> =
-        triggers.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
-    register
-        .execute_batch("CREATE TABLE story_clock (now TEXT); INSERT INTO story_clock VALUES ('')")
-        .unwrap();
-    for (name, sql) in triggers {
-        let told = sql.replace("strftime('%Y-%m-%dT%H:%M:%fZ', 'now')", "(SELECT now FROM story_clock)");
-        assert_ne!(told, sql, "{name} goes by no clock");
-        register.execute_batch(&format!("DROP TRIGGER {name}; {told}")).unwrap();
-    }
-    register
-        .execute_batch(
-            "CREATE TRIGGER dated_by_default AFTER INSERT ON registrations
-             WHEN NEW.created_at > (SELECT now FROM story_clock)
-             BEGIN UPDATE registrations SET created_at = (SELECT now FROM story_clock),
-                updated_at = (SELECT now FROM story_clock) WHERE id = NEW.id; END",
-        )
-        .unwrap();
-}
-
-fn tell_the_time(register: &Connection, clock: &Clock) {
-    register.execute("UPDATE story_clock SET now = ?1", [clock.now().to_string()]).unwrap();
-}
-
-/// In memory where the machine has such a place: the state syncs every transaction.
-fn directory() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
-async fn provide_field(client: &MailchimpClient, tag: &str, name: &str) {
-    let field = NewMergeField {
-        tag: MergeTag::parse(tag).unwrap(),
-        name: name.to_owned(),
-        kind: FieldKind::Text,
-        choices: Vec::new(),
-    };
-    // The sandbox begins with some of the fields that every audience begins with.
-    let _ = client.create_merge_field(&field).await;
-}
-
-fn mapping(setup: &Setup) -> AudienceMapping {
-    let target = match setup.topics {
-        Topics::Checkboxes | Topics::Radio => DimensionTarget::Category("Topics".to_owned()),
-        Topics::Tags => DimensionTarget::TagPrefix("topic: ".to_owned()),
-    };
-    AudienceMapping {
-        tags: ["FNAME", "LNAME"].map(|tag| MergeTag::parse(tag).unwrap()).into(),
-        dimensions: BTreeMap::from([(Dimension::new("topic"), target)]),
-        group_tags: setup.policy.working_groups.iter().map(|group| group.tag.clone()).collect(),
-    }
-}
-
 fn client(sandbox: &Sandbox, tap: &Tap, clock: &Clock, setup: &Setup) -> MailchimpClient {
-    let options = ClientOptions {
-        api_key: SecretString::from(sandbox.api_key()),
-        audience: sandbox.audience_id(),
-        connections: 6,
-        retry: RetryOptions { jitter: 0.0, budget: Duration::from_secs(20), ..RetryOptions::default() },
-    };
-    MailchimpClient::new(options, mapping(setup), clock.clone(), Arc::new(tap.clone())).unwrap()
+    let group_tags = setup.policy.working_groups.iter().map(|group| group.tag.clone()).collect();
+    parts::client(sandbox, Arc::new(tap.clone()), clock, mapping(setup.topics, group_tags))
 }
 
 async fn cycle(directory: &TempDir, client: MailchimpClient, clock: &Clock, setup: &Setup) -> Cycle {
-    let fields = [("FNAME", "first_name"), ("LNAME", "last_name")];
-    let tag = |tag: &str| MergeTag::parse(tag).unwrap();
-    let values = MappedValues {
-        fields: fields.map(|(name, column)| (tag(name), column.to_owned())).into(),
-        dimensions: [Dimension::new("topic")].into(),
-    };
     let path = directory.path().join("registrations.db");
-    let local = open_sqlite(&path, &setup.register, &values).await.unwrap();
+    let local = open_sqlite(&path, &setup.register, &values()).await.unwrap();
     Cycle {
         local: Arc::new(local),
         remote: Arc::new(client),
@@ -291,7 +197,7 @@ async fn cycle(directory: &TempDir, client: MailchimpClient, clock: &Clock, setu
         clock: clock.clone(),
         seed: Seed {
             policy: setup.policy.clone(),
-            directions: fields.map(|(name, _)| (tag(name), Direction::Both)).into(),
+            directions: values().fields.into_keys().map(|tag| (tag, Direction::Both)).collect(),
             read_as: String::new(),
         },
         limits: Limits::default(),

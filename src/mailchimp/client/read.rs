@@ -2,6 +2,7 @@
 
 use futures::future::{OptionFuture, try_join_all, try_join3};
 
+use crate::aside::aside;
 use crate::mailchimp::AudienceError;
 use crate::mailchimp::Order;
 use crate::mailchimp::Page;
@@ -109,7 +110,7 @@ pub(crate) async fn page(
         read_rows(&answer, &dictionary)?
     } else {
         let dictionary = dictionary.clone();
-        tokio::task::spawn_blocking(move || read_rows(&answer, &dictionary))
+        aside(move || read_rows(&answer, &dictionary))
             .await
             .map_err(|error| AudienceError::Unreadable { said: chain(&error) })??
     };
