@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::ApplyError;
 use crate::clock::Clock;
+use crate::mailchimp::refusal::chain;
 use crate::mailchimp::{AudienceError, WriteAudience};
 use crate::observe::{ObserveError, Scope};
 use crate::progress::Progress;
@@ -87,17 +88,22 @@ impl Cycle {
     pub async fn run(&self, scope: Scope, adoption: Adoption) -> Result<Report, CycleError> {
         let started_at = self.clock.now();
         let requests = self.remote.requests();
-        let prepared = self.prepare(scope).await;
-        let scope = prepared.as_ref().map_or(scope, |prepared| prepared.scope);
-        let id = self.state.begin_cycle(report::kind(scope), started_at).await?;
+        // Noted before anything is asked of anybody: a cycle that cannot even begin is one that failed.
+        let id = self.state.begin_cycle(scope.into(), started_at).await?;
         let mut report = Report::new(id, scope);
-        let result = match prepared {
-            Ok(prepared) => self.carry_out(id, &prepared, adoption, &mut report).await,
+        let result = match self.prepare(scope).await {
+            Ok(prepared) => {
+                if prepared.scope != scope {
+                    self.state.set_cycle_kind(id, prepared.scope.into()).await?;
+                    report.kind = prepared.scope.as_str().to_owned();
+                }
+                self.carry_out(id, &prepared, adoption, &mut report).await
+            }
             Err(error) => Err(error),
         };
         report.requests = self.remote.requests() - requests;
         report.duration_ms = self.clock.now().duration_since(started_at).as_millis().try_into().unwrap_or(0);
-        let error = result.as_ref().err().map(ToString::to_string);
+        let error = result.as_ref().err().map(|error| chain(error));
         self.state.end_cycle(id, report.to_json(), error, self.clock.now()).await?;
         self.note_fatal(result.as_ref().err()).await?;
         self.state.trim(self.keep, self.clock.now()).await?;
@@ -109,7 +115,7 @@ impl Cycle {
         if error.is_some_and(CycleError::is_stop) {
             return Ok(());
         }
-        let fatal = error.filter(|error| error.is_fatal()).map(ToString::to_string);
+        let fatal = error.filter(|error| error.is_fatal()).map(|error| chain(error));
         if self.state.fatal().await? == fatal {
             return Ok(());
         }

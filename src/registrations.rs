@@ -266,6 +266,10 @@ pub trait WriteRegistrations: ReadRegistrations {
     /// Writes the note of a row that cannot be synchronized; empty for none.
     async fn note(&self, id: &RegistrationId, note: &str) -> Result<(), RegisterError>;
 
+    /// Takes rows that are gone or no longer live out of the table of working groups; says how many places that were.
+    /// Nothing where no such table is mapped.
+    async fn drop_orphaned_groups(&self) -> Result<u64, RegisterError>;
+
     /// Removes these rows for good, with their interests: erasure on request.
     async fn erase(&self, ids: &[RegistrationId]) -> Result<(), RegisterError>;
 }

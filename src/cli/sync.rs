@@ -8,16 +8,23 @@ use crate::cli::output::{operations, print_json, say};
 use crate::cli::progress::{Bar, show};
 use crate::cli::wiring::Settings;
 use crate::cli::{Cli, SyncArgs, plan};
+use crate::clock::Clock;
 use crate::cycle::{ADOPTION, Adoption, Cycle, Report};
 use crate::observe::Scope;
-use crate::state::{Decision, Pause};
+use crate::state::{Decision, Pause, State, StateError};
 
 /// Runs one cycle and prints what came of it.
 pub(super) async fn run(cli: &Cli, args: &SyncArgs) -> Result<Ending, Fault> {
     let settings = Settings::load(cli)?;
     let state = settings.state().await?;
-    let cycle = settings.cycle(state).await?;
-    settings.within_reach().await?;
+    let scope = if args.full { Scope::Full } else { Scope::Incremental };
+    let cycle = match ready(&settings, &state).await {
+        Ok(cycle) => cycle,
+        Err(fault) => {
+            note_failure(&state, scope, &fault).await.map_err(Fault::failed)?;
+            return Err(fault);
+        }
+    };
     let now = cycle.clock.now();
     if !args.emails.is_empty() {
         cycle
@@ -26,7 +33,6 @@ pub(super) async fn run(cli: &Cli, args: &SyncArgs) -> Result<Ending, Fault> {
             .await
             .map_err(Fault::failed)?;
     }
-    let scope = if args.full { Scope::Full } else { Scope::Incremental };
     let adoption = if args.yes { Adoption::Yes } else { Adoption::Ask };
     let mut report = with_bar(&cycle, scope, adoption).await?;
     if adoption == Adoption::Ask && waits_for_adoption(&cycle).await? && says_yes(&cycle).await? {
@@ -47,6 +53,20 @@ pub(super) async fn run(cli: &Cli, args: &SyncArgs) -> Result<Ending, Fault> {
         )));
     }
     Ok(ending(&report))
+}
+
+/// Both sides within reach.
+async fn ready(settings: &Settings, state: &State) -> Result<Cycle, Fault> {
+    let cycle = settings.cycle(state.clone()).await?;
+    settings.within_reach().await?;
+    Ok(cycle)
+}
+
+/// A cycle that could not begin is one that failed, for whoever asks for the status; a mistake of the caller's is none.
+async fn note_failure(state: &State, scope: Scope, fault: &Fault) -> Result<(), StateError> {
+    let Fault::Failed(error) = fault else { return Ok(()) };
+    let cycle = state.begin_cycle(scope.into(), Clock::System.now()).await?;
+    state.end_cycle(cycle, None, Some(format!("{error:#}")), Clock::System.now()).await
 }
 
 /// Held before refused, refused before done: the order of the contract. What failed is tried again by the next cycle.
@@ -89,6 +109,18 @@ async fn says_yes(cycle: &Cycle) -> Result<bool, Fault> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
+/// What became of the plan; what became of none of it is left out.
+fn figures(report: &Report) -> String {
+    let Report { planned, applied, failed, refused, skipped, .. } = report;
+    let mut text = format!("  planned {planned}  applied {applied}  failed {failed}");
+    for (count, what) in [(refused, "refused"), (skipped, "left for the next cycle")] {
+        if *count > 0 {
+            text.push_str(&format!("  {what} {count}"));
+        }
+    }
+    text
+}
+
 /// The report for people.
 pub(super) fn print_report(report: &Report) -> Result<(), Fault> {
     say(&format!(
@@ -100,12 +132,15 @@ pub(super) fn print_report(report: &Report) -> Result<(), Fault> {
         report.requests,
         std::time::Duration::from_millis(report.duration_ms).as_secs_f64(),
     ))?;
-    say(&format!("  planned {}  applied {}  failed {}", report.planned, report.applied, report.failed))?;
+    say(&figures(report))?;
     if report.held > 0 {
         say(&format!(
             "  held: {}; rosterd held shows what and why, rosterd approve ID lets it through.",
             operations(report.held)
         ))?;
+    }
+    if report.rejected > 0 {
+        say(&format!("  rejected: {} stay back; rosterd held shows them.", operations(report.rejected)))?;
     }
     match report.parked {
         0 => {}

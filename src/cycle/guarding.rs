@@ -26,7 +26,7 @@ pub enum Adoption {
     Yes,
 }
 
-/// Holds what is unsafe in the staged plan; says how many operations are held now.
+/// Holds what is unsafe in the staged plan; says how many operations wait for a person's decision now.
 pub async fn guard(
     state: &State,
     limits: &Limits,

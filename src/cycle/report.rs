@@ -24,16 +24,25 @@ pub struct Report {
     pub kind: String,
     /// What was read.
     pub observed: SidesRead,
-    /// Operations planned.
+    /// Operations planned, without those that a person rejected.
     pub planned: u64,
     /// Operations done.
     pub applied: u64,
     /// Operations that failed or whose outcome is unknown.
     pub failed: u64,
-    /// Members that are set aside.
+    /// Operations that were refused: their members were set aside.
+    #[serde(default)]
+    pub refused: u64,
+    /// Operations left for the next cycle, because a side had changed meanwhile.
+    #[serde(default)]
+    pub skipped: u64,
+    /// Members that are set aside, by this cycle or by an earlier one.
     pub parked: u64,
-    /// Operations that the guard holds.
+    /// Operations that wait for a person's decision.
     pub held: u64,
+    /// Operations that stay back because a person rejected them.
+    #[serde(default)]
+    pub rejected: u64,
     /// Requests made to Mailchimp.
     pub requests: u64,
     /// How long it took, in milliseconds.
@@ -54,14 +63,17 @@ impl Report {
     }
 
     /// Takes up what a round planned: the first round's whole plan, later rounds' what they found beyond it.
-    pub(super) fn plan(&mut self, planned: u64, held: u64, round: usize) {
+    pub(super) fn plan(&mut self, planned: u64, held: u64, rejected: u64, round: usize) {
+        let planned = planned.saturating_sub(rejected);
         self.planned += if round == 0 { planned } else { planned.saturating_sub(held) };
-        self.held = held;
+        (self.held, self.rejected) = (held, rejected);
     }
 
     pub(super) fn add(&mut self, applied: Applied) {
         self.applied += applied.done;
         self.failed += applied.failed;
+        self.refused += applied.parked;
+        self.skipped += applied.skipped;
     }
 
     pub(super) async fn counts(&mut self, state: &State) -> Result<(), StateError> {
@@ -71,9 +83,11 @@ impl Report {
 }
 
 /// What the state calls a cycle of this scope.
-pub(super) fn kind(scope: Scope) -> CycleKind {
-    match scope {
-        Scope::Incremental => CycleKind::Incremental,
-        Scope::Full => CycleKind::Full,
+impl From<Scope> for CycleKind {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::Incremental => Self::Incremental,
+            Scope::Full => Self::Full,
+        }
     }
 }

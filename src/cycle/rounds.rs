@@ -29,7 +29,8 @@ impl Cycle {
         for round in 0..ROUNDS {
             let number = reconcile_all(&self.state, policy, &self.clock).await?;
             let held = guard(&self.state, &self.limits, adoption, self.clock.now()).await?;
-            report.plan(self.state.count_planned().await?, held, round);
+            let rejected = self.state.count_planned_rejected().await?;
+            report.plan(self.state.count_planned().await?, held, rejected, round);
             if let Pause::Paused(_) = self.state.paused().await? {
                 break;
             }
@@ -47,6 +48,7 @@ impl Cycle {
             }
         }
         self.note_unusable().await?;
+        self.drop_orphaned_groups().await?;
         report.counts(&self.state).await?;
         // What was approved could not be carried out while paused: the approval waits, too.
         if self.state.paused().await? == Pause::Running {

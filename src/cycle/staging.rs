@@ -67,6 +67,17 @@ impl Cycle {
         }
     }
 
+    /// Takes rows that were removed out of their working groups: nobody is to inherit a place by a key given anew.
+    pub(super) async fn drop_orphaned_groups(&self) -> Result<(), CycleError> {
+        let running = self.state.paused().await? == Pause::Running;
+        if running && self.local.features().working_groups && self.state.rows_were_removed().await? {
+            let dropped = self.local.drop_orphaned_groups().await?;
+            self.state.removed_rows_are_dealt_with().await?;
+            tracing::debug!(dropped, "removed rows have left their working groups");
+        }
+        Ok(())
+    }
+
     /// Writes the note of rows that cannot be synchronized as they stand.
     pub(super) async fn note_unusable(&self) -> Result<(), CycleError> {
         let paused = self.state.paused().await? != Pause::Running;

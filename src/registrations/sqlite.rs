@@ -196,6 +196,10 @@ impl WriteRegistrations for SqliteRegister {
         self.run(&row, move |link| write::note(link, &id, &note)).await
     }
 
+    async fn drop_orphaned_groups(&self) -> Result<u64, RegisterError> {
+        self.run("-", write::drop_orphaned_groups).await
+    }
+
     async fn erase(&self, ids: &[RegistrationId]) -> Result<(), RegisterError> {
         let ids = ids.to_vec();
         let row = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

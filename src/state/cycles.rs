@@ -74,6 +74,16 @@ impl State {
         .await
     }
 
+    /// Notes that a cycle observes more than it was begun for.
+    pub async fn set_cycle_kind(&self, cycle: CycleId, kind: CycleKind) -> Result<(), StateError> {
+        self.write(move |tx| {
+            tx.prepare_cached("UPDATE cycles SET kind = ?2 WHERE id = ?1")?
+                .execute(params![cycle.0, kind.as_str()])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Notes that a cycle ended: its report as JSON, and why it failed if it did.
     pub async fn end_cycle(
         &self,

@@ -6,7 +6,10 @@ use crate::model::{MemberId, Registration, RegistrationId, UnusableRegistration}
 use crate::state::error::{Fault, StateError};
 use crate::state::joining::{PutCounts, drop_if_empty, for_row, new_member, unsettle, unsettle_and_unpark};
 use crate::state::text::{from_json, json, mark};
-use crate::state::{State, unusable, walk};
+use crate::state::{State, settings, unusable, walk};
+
+/// The setting that tells that rows were removed and something may still refer to them.
+const ROWS_REMOVED: &str = "rows_removed";
 
 /// A row as the mirror holds it.
 struct Known {
@@ -58,6 +61,16 @@ impl State {
             Ok(removed)
         })
         .await
+    }
+
+    /// Whether rows were removed since [`State::removed_rows_are_dealt_with`].
+    pub async fn rows_were_removed(&self) -> Result<bool, StateError> {
+        self.call(|connection| Ok(settings::get(connection, ROWS_REMOVED)?.is_some())).await
+    }
+
+    /// What depended on rows that were removed has been cleared up.
+    pub async fn removed_rows_are_dealt_with(&self) -> Result<(), StateError> {
+        self.write(|tx| settings::unset(tx, ROWS_REMOVED)).await
     }
 
     /// The member that this row belongs to; `None` where it is unknown or never was usable.
@@ -121,6 +134,9 @@ pub(crate) fn remove(tx: &Transaction<'_>, id: &RegistrationId) -> Result<bool, 
         .optional()?;
     if let Some(Some(member)) = member {
         leave(tx, MemberId(member))?;
+    }
+    if member.is_some() {
+        settings::set(tx, ROWS_REMOVED, "1")?;
     }
     Ok(member.is_some())
 }

@@ -202,7 +202,12 @@ pub(crate) fn get(connection: &Connection, key: &str) -> Result<Option<String>, 
     Ok(value)
 }
 
-fn set(tx: &Transaction<'_>, key: &str, value: &str) -> Result<(), Fault> {
+pub(crate) fn unset(tx: &Transaction<'_>, key: &str) -> Result<(), Fault> {
+    tx.prepare_cached("DELETE FROM meta WHERE key = ?1")?.execute([key])?;
+    Ok(())
+}
+
+pub(crate) fn set(tx: &Transaction<'_>, key: &str, value: &str) -> Result<(), Fault> {
     tx.prepare_cached(
         "INSERT INTO meta (key, value) VALUES (?1, ?2)
          ON CONFLICT (key) DO UPDATE SET value = excluded.value",

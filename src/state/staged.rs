@@ -72,11 +72,15 @@ pub(crate) const SHARING: &str = "class = 'timed_opt_out' AND class_at IN (
         SELECT class_at FROM temp.plan WHERE class = 'timed_opt_out' AND approved IS NULL
         UNION ALL SELECT class_at FROM operations
         WHERE class = 'timed_opt_out' AND begun_at >= ?2 AND decided_by = 'rule'
-          AND outcome IN ('done', 'lost', 'unknown')
+          AND (outcome = 'done' OR outcome IN ('lost', 'unknown')
+            AND member NOT IN (SELECT member FROM temp.plan WHERE class = 'timed_opt_out'))
     ) GROUP BY class_at HAVING COUNT(*) > ?1)";
 
-/// What was done by the rules alone since `?2`.
-const APPLIED: &str = "begun_at >= ?2 AND decided_by = 'rule' AND outcome IN ('done', 'lost', 'unknown')";
+/// Timed opt-outs that were carried out by the rules alone since `?2`; one whose outcome nobody knows counts with the
+/// plan where it comes again.
+const APPLIED: &str = "begun_at >= ?2 AND decided_by = 'rule'
+    AND (outcome = 'done' OR outcome IN ('lost', 'unknown')
+      AND member NOT IN (SELECT member FROM temp.plan WHERE class = 'timed_opt_out'))";
 
 /// What neither was approved nor rejected: what the guard counts.
 const UNDECIDED: &str =
@@ -137,11 +141,21 @@ impl State {
         self.call(|connection| Ok(connection.query_row("SELECT COUNT(*) FROM temp.plan", [], count)?)).await
     }
 
-    /// How many staged operations are held.
+    /// How many staged operations wait for a person's decision.
     pub async fn count_planned_held(&self) -> Result<u64, StateError> {
-        self.call(|connection| {
-            let sql = "SELECT COUNT(*) FROM temp.plan WHERE held IS NOT NULL";
-            Ok(connection.query_row(sql, [], count)?)
+        self.count_planned_of("open").await
+    }
+
+    /// How many staged operations a person rejected.
+    pub async fn count_planned_rejected(&self) -> Result<u64, StateError> {
+        self.count_planned_of("rejected").await
+    }
+
+    async fn count_planned_of(&self, decision: &'static str) -> Result<u64, StateError> {
+        self.call(move |connection| {
+            let sql =
+                "SELECT COUNT(*) FROM temp.plan WHERE held IN (SELECT id FROM holds WHERE decision = ?1)";
+            Ok(connection.prepare_cached(sql)?.query_row([decision], count)?)
         })
         .await
     }

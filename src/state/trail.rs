@@ -148,8 +148,9 @@ impl State {
             let applied = connection
                 .prepare_cached(
                     "SELECT COUNT(*) FROM operations
-                     WHERE class IN (SELECT value FROM json_each(?1)) AND begun_at >= ?2
-                       AND decided_by = 'rule' AND outcome IN ('done', 'lost', 'unknown')",
+                     WHERE class IN (SELECT value FROM json_each(?1)) AND begun_at >= ?2 AND decided_by = 'rule'
+                       AND (outcome = 'done' OR outcome IN ('lost', 'unknown') AND member NOT IN
+                         (SELECT member FROM temp.plan WHERE class IN (SELECT value FROM json_each(?1))))",
                 )?
                 .query_row(params![words(&classes), stamp(since)], count)?;
             Ok(applied)

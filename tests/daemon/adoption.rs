@@ -94,7 +94,8 @@ async fn what_was_rejected_stays_back_and_can_still_be_approved() {
     adopt(&world, Adoption::Yes).await;
     let hold = world.hold().await;
     world.cycle.state.reject(hold.id.clone(), world.clock.now()).await.unwrap();
-    world.sync().await;
+    let report = world.sync().await;
+    assert_eq!((report.planned, report.held), (0, 0), "a person has decided: {report:?}");
     world.sync_full().await;
     assert_eq!(world.status("dora@alliance.test"), "subscribed");
     assert_eq!(world.hold().await.decision, Decision::Rejected);

@@ -179,3 +179,22 @@ async fn an_ordinary_cycle_cut_at_any_other_point_is_made_whole() {
         polls += if polls < 40 { 2 } else { 9 };
     }
 }
+
+#[tokio::test]
+async fn creations_that_a_power_cut_left_unknown_are_not_counted_twice() {
+    let world = World::adopted(Policy::default(), |world| world.register_many(20)).await;
+    world.sql("BEGIN");
+    for n in 0..300 {
+        world.register(&format!("new{n}@alliance.test"), "New");
+    }
+    world.sql("COMMIT");
+    let tap = world.tap.clone();
+    world.later(60);
+    // The two walks come first.
+    let cycle = world.cycle.run(Scope::Incremental, Adoption::Ask);
+    assert!(tap.until_power_cut(3, Moment::Before, cycle).await.is_none());
+    let world = start_again(world).await;
+    assert_eq!(world.cycle.state.holds().await.unwrap(), [], "300 and the same 300 are not 600");
+    world.assert_both("new0@alliance.test", "subscribed");
+    world.assert_quiet().await;
+}

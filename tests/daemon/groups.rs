@@ -65,6 +65,25 @@ async fn joining_and_leaving_in_the_preference_center_shows_in_one_cycle() {
 }
 
 #[tokio::test]
+async fn a_row_that_is_removed_leaves_its_groups_and_nobody_inherits_them() {
+    let world = with_ada().await;
+    world.register("ben@alliance.test", "Ben");
+    world.sql("INSERT INTO registration_interests SELECT id, 'topic', 'Finance' FROM registrations");
+    world.sync().await;
+    assert_eq!(groups(&world).len(), 2);
+    world.sql("DELETE FROM registrations WHERE id = 2");
+    world.sync().await;
+    assert_eq!(groups(&world), ["Finance"], "Ada's");
+    world.sql("UPDATE registrations SET deleted_at = :now, updated_at = :now");
+    world.sync().await;
+    assert_eq!(groups(&world), [""; 0]);
+    world.register("cleo@alliance.test", "Cleo");
+    world.sync().await;
+    assert_eq!(groups(&world), [""; 0], "her row may have the key of another");
+    world.assert_quiet().await;
+}
+
+#[tokio::test]
 async fn a_new_registration_is_created_with_its_groups_tag() {
     let world = with_ada().await;
     world.register("ben@alliance.test", "Ben");

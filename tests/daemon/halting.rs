@@ -5,6 +5,7 @@ use rosterd::cycle::CycleError;
 use rosterd::mailchimp::transport::{Method, Request};
 use rosterd::reconcile::policy::Policy;
 use rosterd::sandbox::{Fault, FaultKind};
+use rosterd::state::{CycleId, CycleKind};
 
 use crate::world::{Setup, Topics, World};
 
@@ -220,4 +221,15 @@ async fn an_older_backup_of_the_state_brings_nobody_back_and_loses_nothing() {
     world.assert_in_step();
     world.assert_nobody_mailed();
     world.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn a_cycle_that_could_not_even_begin_is_one_that_failed() {
+    let world = World::adopted(Policy::default(), |world| world.register("ada@alliance.test", "Ada")).await;
+    world.later(3 * 3600);
+    world.sandbox.faults().add(Fault::new(FaultKind::CutBefore).always());
+    world.try_sync().await.unwrap_err();
+    let last = world.cycle.state.last_cycle(CycleKind::Incremental).await.unwrap().unwrap();
+    assert!(last.ended_at.is_some() && last.error.as_deref().is_some_and(|error| error.contains("reset")));
+    assert_eq!(last.id, CycleId(2), "the schema is old and has to be read first: {last:?}");
 }

@@ -11,7 +11,7 @@ use crate::registrations::sqlite::cells::{
 use crate::registrations::sqlite::fault::Fault;
 use crate::registrations::sqlite::link::Link;
 use crate::registrations::sqlite::read::{bearers, by_key, id_of, key_of};
-use crate::registrations::sqlite::statements::quoted;
+use crate::registrations::sqlite::statements::{of, quoted};
 use crate::registrations::{CreateOutcome, NewRegistration, Reading, RowChanges, WriteOutcome};
 
 /// A column and what it is set to.
@@ -96,6 +96,20 @@ pub(super) fn note(link: &mut Link, id: &RegistrationId, note: &str) -> Result<(
     }
     transaction.commit()?;
     Ok(())
+}
+
+/// Takes rows that are gone or no longer live out of the table of working groups.
+pub(super) fn drop_orphaned_groups(link: &mut Link) -> Result<u64, Fault> {
+    let Some((table, key, _)) = &link.layout.groups else { return Ok(0) };
+    let (sql, table, key) = (&link.sql, quoted(table), of("g", key));
+    let text = format!(
+        "DELETE FROM {table} AS g WHERE NOT EXISTS (SELECT 1 {} WHERE {} = {key} AND {})",
+        sql.from, sql.id, sql.live
+    );
+    let transaction = begin(link)?;
+    let dropped = link.conn.execute(&text, [])?;
+    transaction.commit()?;
+    Ok(u64::try_from(dropped).unwrap_or(u64::MAX))
 }
 
 /// Removes rows for good, marked as removed or not, with all that hangs on them.
