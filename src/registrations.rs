@@ -65,10 +65,6 @@ pub async fn examine(
 
 /// A row as it was read: as a registration, or with what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all rows are usable: a box would cost each an allocation"
-)]
 pub enum Reading {
     /// A row that can be synchronized.
     Usable(Registration),
@@ -137,6 +133,8 @@ pub struct RowChanges {
 pub enum WriteOutcome {
     /// It was written; this is the row as it now stands.
     Written(Box<Registration>),
+    /// The row cannot be synchronized as it stands: the opt-out is there, and nothing else was written.
+    OptOutOnly,
     /// The row is not as it was observed: nothing was written.
     Changed,
     /// The row is gone: nothing was written.
@@ -257,7 +255,8 @@ pub trait ReadRegistrations: Send + Sync + std::fmt::Debug {
 pub trait WriteRegistrations: ReadRegistrations {
     /// Writes `changes` to the row that was observed as `seen`, if it still is as observed.
     ///
-    /// Rosterd's own columns do not count as a difference.
+    /// Rosterd's own columns do not count as a difference. A row that cannot be synchronized as it stands takes an opt-out,
+    /// whatever it was observed to be, and nothing else.
     async fn write(&self, seen: &Registration, changes: &RowChanges) -> Result<WriteOutcome, RegisterError>;
 
     /// Creates a registration unless a row with its address is there by now.

@@ -131,7 +131,8 @@ fn is_free(trio: &Trio, new: &NewContact) -> bool {
 /// Whether the register still says of the member what it said: it costs little to ask again.
 async fn still_there(targets: &Targets, trio: &Trio) -> Result<bool, ApplyError> {
     let ids: Vec<RegistrationId> = trio.local.iter().map(|row| row.id.clone()).collect();
-    Ok(same_rows(&trio.local, &read_again(targets, &ids).await?))
+    let usable: Vec<Registration> = trio.usable().cloned().collect();
+    Ok(same_rows(&usable, &read_again(targets, &ids).await?))
 }
 
 /// Whether the rows still say what they said, Rosterd's own columns aside.

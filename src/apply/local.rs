@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::apply::close::{Deed, Work};
 use crate::apply::{Applied, ApplyError, Past, Targets, refusals};
 use crate::model::{EmailAddress, Key, Registration, RegistrationId, SubscriptionStatus, Value};
 use crate::reconcile::plan::Operation;
 use crate::reconcile::trio::Trio;
 use crate::registrations::{CreateOutcome, NewRegistration, RegisterError, RowChanges, WriteOutcome, split};
-use crate::state::{CycleId, StagedOperation};
+use crate::state::{CycleId, StagedOperation, is_opt_out};
 
 /// The membership of somebody who subscribed in Mailchimp.
 const MEMBERSHIP: &str = "subscriber";
@@ -45,6 +47,9 @@ async fn perform(targets: &Targets, operation: &Operation, trio: &mut Trio) -> R
         Operation::LocalStatus { status, changed_at, .. } => {
             let set = RowChanges { status: Some((*status, *changed_at)), ..RowChanges::default() };
             let says_so = |row: &Registration| row.status == *status && row.status_changed_at == *changed_at;
+            if is_opt_out(*status) {
+                return write_opt_out(targets, trio, *status, *changed_at).await;
+            }
             write_each(targets, trio, |row| (!says_so(row)).then(|| set.clone())).await
         }
         Operation::LocalRename { from, to } => {
@@ -86,20 +91,51 @@ async fn perform(targets: &Targets, operation: &Operation, trio: &mut Trio) -> R
     }
 }
 
-/// Writes to every row that `set` names changes for; stops at the first that is not as it was observed.
+/// Writes to every row that can be synchronized and that `set` names changes for; stops at the first that is not as it
+/// was observed.
 async fn write_each(
     targets: &Targets,
     trio: &mut Trio,
     set: impl Fn(&Registration) -> Option<RowChanges>,
 ) -> Result<Deed, RegisterError> {
-    for row in &mut trio.local {
+    let Trio { local, unusable, .. } = trio;
+    for row in local.iter_mut().filter(|row| !unusable.contains(&row.id)) {
         let Some(changes) = set(row) else { continue };
         match targets.local.write(row, &changes).await? {
             WriteOutcome::Written(written) => *row = *written,
-            WriteOutcome::Changed | WriteOutcome::Gone => return Ok(Deed::Stale(row.email.clone())),
+            WriteOutcome::OptOutOnly | WriteOutcome::Changed | WriteOutcome::Gone => {
+                return Ok(Deed::Stale(row.email.clone()));
+            }
         }
     }
     Ok(Deed::Done)
+}
+
+/// Writes an opt-out to every row that does not say so, whatever stands in the way of another one.
+async fn write_opt_out(
+    targets: &Targets,
+    trio: &mut Trio,
+    status: SubscriptionStatus,
+    changed_at: Option<Timestamp>,
+) -> Result<Deed, RegisterError> {
+    let set = RowChanges { status: Some((status, changed_at)), ..RowChanges::default() };
+    let (mut deed, mut refusal) = (Deed::Done, None);
+    let Trio { local, unusable, .. } = trio;
+    for row in local {
+        // The time of one that cannot be synchronized is for staff to mend.
+        let dated = row.status_changed_at == changed_at || unusable.contains(&row.id);
+        if row.status == status && dated {
+            continue;
+        }
+        match targets.local.write(row, &set).await {
+            Ok(WriteOutcome::Written(written)) => *row = *written,
+            Ok(WriteOutcome::OptOutOnly) => (row.status, row.status_changed_at) = (status, changed_at),
+            Ok(WriteOutcome::Changed | WriteOutcome::Gone) => deed = Deed::Stale(row.email.clone()),
+            Err(error) if error.is_permanent() => refusal = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    refusal.map_or(Ok(deed), Err)
 }
 
 async fn create(targets: &Targets, trio: &mut Trio, new: &NewRegistration) -> Result<Deed, RegisterError> {

@@ -91,6 +91,52 @@ pub struct UnusableRegistration {
     pub problem: String,
     /// The note that Rosterd keeps, as observed.
     pub sync_note: Option<String>,
+    /// The person's address, where it can be read.
+    pub email: Option<EmailAddress>,
+    /// Where the person stands, where that can be read.
+    pub status: Option<SubscriptionStatus>,
+    /// When the person last said so, where that can be read.
+    pub status_changed_at: Option<Timestamp>,
+}
+
+impl UnusableRegistration {
+    /// What the row is to be taken to say, where that is news after what it `last` said: it stands for what it last said,
+    /// but an opt-out is heard at once, whatever else is wrong with the row.
+    pub fn heard_after(&self, last: Option<Registration>) -> Option<Registration> {
+        let leaves =
+            matches!(self.status, Some(SubscriptionStatus::Unsubscribed | SubscriptionStatus::Cleaned));
+        if !leaves {
+            return None;
+        }
+        let Some(last) = last else { return self.as_first_read() };
+        let has_left = last.status == SubscriptionStatus::Unsubscribed || Some(last.status) == self.status;
+        let says_when = self.status_changed_at.is_some() && self.status_changed_at != last.status_changed_at;
+        (!has_left || says_when).then_some(Registration {
+            status: SubscriptionStatus::Unsubscribed,
+            status_changed_at: self.status_changed_at,
+            ..last
+        })
+    }
+
+    /// A row that never was usable: nothing but whose opt-out it is.
+    fn as_first_read(&self) -> Option<Registration> {
+        Some(Registration {
+            id: self.id.clone(),
+            email: self.email.clone()?,
+            membership: None,
+            status: SubscriptionStatus::Unsubscribed,
+            status_changed_at: self.status_changed_at,
+            signup_ip: None,
+            signup_at: None,
+            created_at: None,
+            updated_at: None,
+            fields: MergeFields::new(),
+            interests: InterestSet::new(),
+            preferences_url: None,
+            sync_note: None,
+            working_groups: None,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ impl Draft<'_> {
 
     /// Rows that stayed behind when the others moved follow: one member has one address.
     fn gather_rows(&mut self, to: &EmailAddress) {
-        if self.trio.local.iter().any(|row| row.email == *to) {
+        if self.trio.usable().any(|row| row.email == *to) {
             self.rename_rows(to, "another row of the member has the new address");
         }
     }
@@ -84,7 +84,8 @@ impl Draft<'_> {
             );
             return true;
         }
-        if self.trio.local.iter().all(|row| row.email == *to) {
+        let mut usable = self.trio.usable().peekable();
+        if usable.peek().is_some() && usable.all(|row| row.email == *to) {
             self.settle_addresses();
         }
         self.rename_rows(to, "address changed in Mailchimp");
@@ -93,7 +94,7 @@ impl Draft<'_> {
 
     fn rename_rows(&mut self, to: &EmailAddress, reason: &str) {
         let others: BTreeSet<EmailAddress> =
-            self.trio.local.iter().map(|row| row.email.clone()).filter(|address| address != to).collect();
+            self.trio.usable().map(|row| row.email.clone()).filter(|address| address != to).collect();
         for from in others {
             self.plan(Operation::LocalRename { from, to: to.clone() }, reason, Class::Free);
         }

@@ -66,7 +66,8 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn local_word(&self) -> Option<LocalWord> {
-        consent::local_word(&self.trio.local, &self.base.consent, self.policy, self.trio.observed_at)
+        let Trio { local, unusable, observed_at, .. } = self.trio;
+        consent::local_word(local, unusable, &self.base.consent, self.policy, *observed_at)
     }
 
     pub(super) fn question(&self) -> Question<'a> {
@@ -127,7 +128,15 @@ impl<'a> Draft<'a> {
                 }
                 None => return,
             },
+            Verdict::Local(status, _) if raises_locally(status) && self.is_gainsaid(status) => {
+                self.waits = Some("a row that cannot be synchronized says otherwise".to_owned());
+                return;
+            }
             Verdict::Local(status, changed_at) => Operation::LocalStatus { status, changed_at, standing },
+            Verdict::CreateLocal(_) if self.trio.taken_locally => {
+                self.waits = Some("another row has the address".to_owned());
+                return;
+            }
             Verdict::CreateLocal(changed_at) => match &self.trio.remote {
                 Some(contact) => Operation::LocalCreate {
                     email: contact.email.clone(),
@@ -139,6 +148,13 @@ impl<'a> Draft<'a> {
             },
         };
         self.plan(operation, reason, class);
+    }
+
+    /// Whether a row that takes opt-outs only says something else.
+    fn is_gainsaid(&self, status: SubscriptionStatus) -> bool {
+        let says_otherwise =
+            |row: &Registration| row.status != status && self.trio.unusable.contains(&row.id);
+        self.trio.local.iter().any(says_otherwise)
     }
 
     /// The note that was written with an opt-out stays while nothing changes.
@@ -240,6 +256,10 @@ impl<'a> Draft<'a> {
             tombstone: None,
         }
     }
+}
+
+fn raises_locally(status: SubscriptionStatus) -> bool {
+    matches!(status, SubscriptionStatus::Subscribed | SubscriptionStatus::Pending)
 }
 
 /// The values that say something.

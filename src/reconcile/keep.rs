@@ -124,7 +124,7 @@ impl<'a> Draft<'a> {
                 rows.entry(row.id.clone()).or_default().extend(flags);
             }
         }
-        rows.retain(|_, changes| !changes.is_empty());
+        rows.retain(|row, changes| !changes.is_empty() && !self.trio.unusable.contains(row));
         rows
     }
 
@@ -159,8 +159,9 @@ impl<'a> Draft<'a> {
         let link = self.link_to_preferences();
         let groups = self.local_groups();
         let note = self.notes.join("; ");
-        for (n_newer, row) in self.trio.local.iter().rev().enumerate() {
-            let groups = if n_newer == 0 { groups.clone() } else { groups.as_ref().map(|_| BTreeSet::new()) };
+        for row in self.trio.usable().rev() {
+            let is_newest = self.newest().is_some_and(|newest| newest.id == row.id);
+            let groups = if is_newest { groups.clone() } else { groups.as_ref().map(|_| BTreeSet::new()) };
             let preferences_url =
                 link.clone().filter(|link| row.preferences_url.as_ref().is_some_and(|kept| kept != link));
             let sync_note = row.sync_note.as_ref().filter(|kept| **kept != note).map(|_| note.clone());
@@ -173,9 +174,7 @@ impl<'a> Draft<'a> {
     /// Writes the note alone.
     pub(super) fn write_notes(&mut self) {
         let note = self.notes.join("; ");
-        for row in
-            self.trio.local.iter().filter(|row| row.sync_note.as_ref().is_some_and(|kept| *kept != note))
-        {
+        for row in self.trio.usable().filter(|row| row.sync_note.as_ref().is_some_and(|kept| *kept != note)) {
             self.keep(row, None, Some(note.clone()), None);
         }
     }

@@ -1,6 +1,6 @@
 //! One member from three sides: the base, the local rows, the remote contact.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,8 @@ pub struct Trio {
     pub base: Option<Base>,
     /// The rows linked to the member or bearing its address, oldest first; empty where there is none.
     pub local: Vec<Registration>,
+    /// Those of the rows that cannot be synchronized as they stand: they say what they last said, and that they leave.
+    pub unusable: BTreeSet<RegistrationId>,
     /// The contact; `None` where there is none, proven by an answer and not by silence.
     pub remote: Option<Contact>,
     /// What was laid when a member with this address was gone from both sides before.
@@ -27,10 +29,18 @@ pub struct Trio {
     pub parked: Option<String>,
     /// Whether another member's contact already bears the address that the local side shows.
     pub taken_remotely: bool,
-    /// Whether another member's row already bears the address that the remote side shows.
+    /// Whether a row that is not the member's bears the address that the remote side shows: another member's, or one that
+    /// cannot be synchronized as it stands and is nobody's yet.
     pub taken_locally: bool,
     /// When the sides were observed: the only time a decision knows.
     pub observed_at: Timestamp,
+}
+
+impl Trio {
+    /// The rows that can be synchronized, oldest first; of the others an opt-out is heard, and into them one is written.
+    pub fn usable(&self) -> impl DoubleEndedIterator<Item = &Registration> {
+        self.local.iter().filter(|row| !self.unusable.contains(&row.id))
+    }
 }
 
 /// What each side showed when both last agreed, per value and per side.

@@ -59,10 +59,17 @@ pub(super) fn read_row<'a>(layout: &Layout, cells: impl IntoIterator<Item = Cell
     let fields = layout.fields.keys().map(|tag| (tag.clone(), take().text().into_owned())).collect();
     let sync_note = note.map(|(_, cell)| cell.text().into_owned());
     let times = Times { changed_at, signup_at, created_at, updated_at };
-    let parts = read_parts(layout, &email, &status, times)
-        .and_then(|parts| Ok((parts, read_cell_interests(layout, take)?)));
-    match parts {
-        Ok((parts, interests)) => Reading::Usable(Registration {
+    let unusable = |problem: String, said: Said| {
+        let Said { email, status, changed_at: status_changed_at } = said;
+        let (id, sync_note) = (id.clone(), sync_note.clone());
+        Reading::Unusable(UnusableRegistration { id, problem, sync_note, email, status, status_changed_at })
+    };
+    let parts = match read_parts(layout, &email, &status, times) {
+        Ok(parts) => parts,
+        Err((problem, said)) => return unusable(problem, *said),
+    };
+    match read_cell_interests(layout, take) {
+        Ok(interests) => Reading::Usable(Registration {
             id,
             email: parts.email,
             membership: membership.and_then(|(_, cell)| cell.said()),
@@ -78,7 +85,10 @@ pub(super) fn read_row<'a>(layout: &Layout, cells: impl IntoIterator<Item = Cell
             sync_note,
             working_groups: layout.groups.as_ref().map(|_| BTreeSet::new()),
         }),
-        Err(problem) => Reading::Unusable(UnusableRegistration { id, problem, sync_note }),
+        Err(problem) => {
+            let Parts { email, status, changed_at, .. } = parts;
+            unusable(problem, Said { email: Some(email), status: Some(status), changed_at })
+        }
     }
 }
 
@@ -100,16 +110,25 @@ struct Parts {
     updated_at: Option<Timestamp>,
 }
 
+/// What an unusable row says of whom, as far as it can be read.
+struct Said {
+    email: Option<EmailAddress>,
+    status: Option<SubscriptionStatus>,
+    changed_at: Option<Timestamp>,
+}
+
+/// Reads what must be right; else says what is wrong first, and what can be read all the same.
 fn read_parts(
     layout: &Layout,
     email: &Cell<'_>,
     status: &Cell<'_>,
     times: Times<'_, '_>,
-) -> Result<Parts, String> {
+) -> Result<Parts, (String, Box<Said>)> {
     let email = EmailAddress::parse(&email.text())
-        .map_err(|why| format!("the column {:?} holds no usable address: {why}", layout.email.name))?;
-    let status = read_status(&layout.subscription, status)?;
-    // A consent time that cannot be read could make an opt-out look older than it is: the row waits for staff.
+        .map_err(|why| format!("the column {:?} holds no usable address: {why}", layout.email.name));
+    let status = read_status(&layout.subscription, status);
+    // A consent time that cannot be read could make an opt-in look newer than it is: the row waits for staff, and an
+    // opt-out in it counts as one without a time.
     let consent_time = |time: Option<(&Column, Cell<'_>)>| match time {
         None => Ok(None),
         Some((column, cell)) => read_time(&cell, layout.zone.as_ref()).map_err(|why| bad_time(column, why)),
@@ -122,14 +141,27 @@ fn read_parts(
             Err(BadTime::NoZone) => Err(bad_time(column, BadTime::NoZone)),
         },
     };
-    Ok(Parts {
-        email,
-        status,
-        changed_at: consent_time(times.changed_at)?,
-        signup_at: consent_time(times.signup_at)?,
-        created_at: lenient(times.created_at)?,
-        updated_at: lenient(times.updated_at)?,
-    })
+    let changed_at = consent_time(times.changed_at);
+    let others = || {
+        let signup_at = consent_time(times.signup_at)?;
+        Ok::<_, String>((signup_at, lenient(times.created_at)?, lenient(times.updated_at)?))
+    };
+    match (email, status, changed_at, others()) {
+        (Ok(email), Ok(status), Ok(changed_at), Ok((signup_at, created_at, updated_at))) => {
+            Ok(Parts { email, status, changed_at, signup_at, created_at, updated_at })
+        }
+        (email, status, changed_at, others) => {
+            let problems = [
+                email.as_ref().err(),
+                status.as_ref().err(),
+                changed_at.as_ref().err(),
+                others.as_ref().err(),
+            ];
+            let problem = problems.into_iter().flatten().next().cloned().unwrap_or_default();
+            let said = Said { email: email.ok(), status: status.ok(), changed_at: changed_at.ok().flatten() };
+            Err((problem, Box::new(said)))
+        }
+    }
 }
 
 fn read_status(column: &Column, cell: &Cell<'_>) -> Result<SubscriptionStatus, String> {

@@ -63,6 +63,18 @@ pub(crate) fn for_row(
     Ok(None)
 }
 
+/// The member that a row of this address belongs to, other than `but`: a new one where there is none.
+pub(crate) fn member_for(
+    tx: &Transaction<'_>,
+    address: &str,
+    but: Option<MemberId>,
+) -> Result<MemberId, Fault> {
+    match for_row(tx, address, but)? {
+        Some(member) => Ok(member),
+        None => new_member(tx),
+    }
+}
+
 fn first(
     tx: &Transaction<'_>,
     sql: &str,

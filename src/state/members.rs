@@ -1,5 +1,7 @@
 //! Members as the decisions see them.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
@@ -187,7 +189,7 @@ fn trio(connection: &Connection, row: &Row<'_>, observed_at: Timestamp) -> Resul
     let remote: Option<Contact> = from_json_or_none(row.get(1)?)?;
     let base: Option<Base> = from_json_or_none(row.get(2)?)?;
     let remote_address: Option<String> = row.get(3)?;
-    let (local, addresses) = local(connection, id)?;
+    let LocalSide { rows: local, unusable, addresses } = local(connection, id)?;
     let mut taken_remotely = false;
     for address in addresses.iter().filter(|address| Some(*address) != remote_address.as_ref()) {
         taken_remotely |= is_taken(
@@ -201,7 +203,7 @@ fn trio(connection: &Connection, row: &Row<'_>, observed_at: Timestamp) -> Resul
     let taken_locally = match remote_address {
         Some(address) if !addresses.contains(&address) => is_taken(
             connection,
-            "SELECT EXISTS (SELECT 1 FROM registrations WHERE address = ?1 AND member <> ?2)",
+            "SELECT EXISTS (SELECT 1 FROM registrations WHERE address = ?1 AND member IS NOT ?2)",
             &address,
             id,
         )?,
@@ -215,6 +217,7 @@ fn trio(connection: &Connection, row: &Row<'_>, observed_at: Timestamp) -> Resul
         id,
         base,
         local,
+        unusable,
         remote,
         tombstone,
         parked: row.get(4)?,
@@ -224,22 +227,38 @@ fn trio(connection: &Connection, row: &Row<'_>, observed_at: Timestamp) -> Resul
     })
 }
 
-/// The rows of a member, oldest first, and the addresses they bear.
-fn local(connection: &Connection, member: MemberId) -> Result<(Vec<Registration>, Vec<String>), Fault> {
+/// The local side of a member.
+#[derive(Default)]
+struct LocalSide {
+    /// The rows, oldest first.
+    rows: Vec<Registration>,
+    /// Those that cannot be synchronized as they stand.
+    unusable: BTreeSet<RegistrationId>,
+    /// The addresses they bear.
+    addresses: Vec<String>,
+}
+
+fn local(connection: &Connection, member: MemberId) -> Result<LocalSide, Fault> {
     let mut statement = connection.prepare_cached(
-        "SELECT payload, address FROM registrations WHERE member = ?1 AND payload IS NOT NULL",
+        "SELECT payload, address, problem IS NOT NULL FROM registrations
+         WHERE member = ?1 AND payload IS NOT NULL",
     )?;
-    let mut rows = statement.query([member.0])?;
-    let (mut local, mut addresses) = (Vec::new(), Vec::new());
-    while let Some(row) = rows.next()? {
-        local.push(from_json::<Registration>(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+    let mut found = statement.query([member.0])?;
+    let mut local = LocalSide::default();
+    while let Some(row) = found.next()? {
+        let text = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        let registration: Registration = from_json(text)?;
         let address: String = row.get(1)?;
-        if !addresses.contains(&address) {
-            addresses.push(address);
+        if !local.addresses.contains(&address) {
+            local.addresses.push(address);
         }
+        if row.get(2)? {
+            local.unusable.insert(registration.id.clone());
+        }
+        local.rows.push(registration);
     }
-    local.sort_by(|a, b| a.age().cmp(&b.age()));
-    Ok((local, addresses))
+    local.rows.sort_by(|a, b| a.age().cmp(&b.age()));
+    Ok(local)
 }
 
 fn is_taken(connection: &Connection, sql: &str, address: &str, member: MemberId) -> Result<bool, Fault> {

@@ -43,7 +43,8 @@ pub(crate) fn ranks<'a>(operations: impl IntoIterator<Item = &'a Operation>) -> 
     ranks
 }
 
-fn is_opt_out(status: SubscriptionStatus) -> bool {
+/// Whether a status of the register takes somebody out.
+pub fn is_opt_out(status: SubscriptionStatus) -> bool {
     match status {
         SubscriptionStatus::Unsubscribed | SubscriptionStatus::Cleaned | SubscriptionStatus::Archived => true,
         SubscriptionStatus::Subscribed | SubscriptionStatus::Pending | SubscriptionStatus::Transactional => {

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::model::{MemberId, Registration, RegistrationId, UnusableRegistration};
 use crate::state::error::{Fault, StateError};
-use crate::state::joining::{PutCounts, drop_if_empty, for_row, new_member, unsettle, unsettle_and_unpark};
+use crate::state::joining::{PutCounts, drop_if_empty, for_row, member_for, unsettle, unsettle_and_unpark};
 use crate::state::text::{from_json, json, mark};
 use crate::state::{State, settings, unusable, walk};
 
@@ -114,14 +114,26 @@ fn put(tx: &Transaction<'_>, row: &Registration, counts: &mut PutCounts) -> Resu
     }
 }
 
-/// Stores rows as our own write left them; parking is left as it is. Unknown ones become the member's.
+/// Stores rows as our own write left them; parking is left as it is. Unknown ones become the member's, and what could not
+/// be synchronized still cannot: a write may have left a note or an opt-out there.
 pub(crate) fn show(tx: &Transaction<'_>, member: MemberId, row: &Registration) -> Result<(), Fault> {
     let payload = json(row)?;
     match known(tx, &row.id)? {
         None => insert(tx, row, member, &payload),
         Some(known) => {
             walk::mark_row(tx, known.seq)?;
-            store(tx, known.seq, row, known.member.unwrap_or(member), &payload)
+            tx.prepare_cached(
+                "UPDATE registrations SET member = ?2, address = ?3, payload = ?4, mark = IIF(problem IS NULL, ?5, NULL)
+                 WHERE seq = ?1",
+            )?
+            .execute(params![
+                known.seq,
+                known.member.unwrap_or(member).0,
+                row.email.key(),
+                payload,
+                mark(&payload)
+            ])?;
+            Ok(())
         }
     }
 }
@@ -193,13 +205,6 @@ fn home(tx: &Transaction<'_>, known: &Known, address: &str) -> Result<MemberId, 
         return Ok(member);
     }
     Ok(for_row(tx, address, Some(member))?.unwrap_or(member))
-}
-
-fn member_for(tx: &Transaction<'_>, address: &str, but: Option<MemberId>) -> Result<MemberId, Fault> {
-    match for_row(tx, address, but)? {
-        Some(member) => Ok(member),
-        None => new_member(tx),
-    }
 }
 
 fn insert(tx: &Transaction<'_>, row: &Registration, member: MemberId, payload: &str) -> Result<(), Fault> {

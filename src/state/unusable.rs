@@ -1,11 +1,11 @@
 //! Rows that cannot be synchronized as they stand, and whether they bear a note that says so.
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Row, Transaction, params};
 
-use crate::model::{MemberId, RegistrationId, UnusableRegistration};
+use crate::model::{EmailAddress, MemberId, Registration, RegistrationId, UnusableRegistration};
 use crate::state::error::{Fault, StateError};
-use crate::state::joining::{PutCounts, unsettle};
-use crate::state::text::{count, number};
+use crate::state::joining::{PutCounts, member_for, unsettle, unsettle_and_unpark};
+use crate::state::text::{count, from_json_or_none, json, number};
 use crate::state::{State, walk};
 
 /// A row that cannot be synchronized as it stands.
@@ -86,33 +86,90 @@ fn read(row: &Row<'_>) -> rusqlite::Result<UnusableRow> {
     })
 }
 
-/// Notes that a row is unusable; what it last said stays, so that nobody is taken for gone.
+/// A row as the mirror holds it.
+struct Known {
+    seq: i64,
+    member: Option<i64>,
+    address: Option<String>,
+    problem: Option<String>,
+    noted: Option<String>,
+    last: Option<Registration>,
+}
+
+/// Notes that a row is unusable; what it last said stays, so that nobody is taken for gone, but an opt-out is heard.
+///
+/// One that never was usable belongs to nobody, until it is or somebody leaves by it.
 pub(crate) fn put(
     tx: &Transaction<'_>,
     row: &UnusableRegistration,
     counts: &mut PutCounts,
 ) -> Result<(), Fault> {
-    let known: Option<(i64, Option<i64>, bool)> = tx
-        .prepare_cached("SELECT seq, member, problem IS ?2 AND noted IS ?3 FROM registrations WHERE id = ?1")?
-        .query_row(params![row.id.as_str(), row.problem, row.sync_note], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?;
-    let Some((seq, member, same)) = known else {
-        counts.new += 1;
-        tx.prepare_cached("INSERT INTO registrations (id, problem, noted) VALUES (?1, ?2, ?3)")?
-            .execute(params![row.id.as_str(), row.problem, row.sync_note])?;
-        return walk::mark_row(tx, tx.last_insert_rowid());
+    let known = known(tx, row)?;
+    let address = match &known {
+        Some(Known { last: Some(_), address, .. }) => address.clone(),
+        Some(_) | None => row.email.as_ref().map(EmailAddress::key),
+    };
+    let heard = row.heard_after(known.as_ref().and_then(|known| known.last.clone()));
+    let same = known.as_ref().is_some_and(|known| {
+        known.problem.as_ref() == Some(&row.problem)
+            && known.noted == row.sync_note
+            && known.address == address
+    });
+    let (seq, member) = match known {
+        None => {
+            counts.new += 1;
+            tx.prepare_cached(
+                "INSERT INTO registrations (id, address, problem, noted) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![row.id.as_str(), address, row.problem, row.sync_note])?;
+            (tx.last_insert_rowid(), None)
+        }
+        Some(Known { seq, .. }) if same && heard.is_none() => {
+            counts.unchanged += 1;
+            return walk::mark_row(tx, seq);
+        }
+        Some(Known { seq, member, .. }) => {
+            counts.changed += 1;
+            tx.prepare_cached(
+                "UPDATE registrations SET address = ?2, problem = ?3, noted = ?4, mark = NULL WHERE seq = ?1",
+            )?
+            .execute(params![seq, address, row.problem, row.sync_note])?;
+            (seq, member.map(MemberId))
+        }
     };
     walk::mark_row(tx, seq)?;
-    if same {
-        counts.unchanged += 1;
-        return Ok(());
+    match (heard, member) {
+        (Some(heard), member) => hear(tx, seq, member, &heard),
+        (None, Some(member)) => unsettle(tx, member),
+        (None, None) => Ok(()),
     }
-    counts.changed += 1;
-    tx.prepare_cached("UPDATE registrations SET problem = ?2, noted = ?3, mark = NULL WHERE seq = ?1")?
-        .execute(params![seq, row.problem, row.sync_note])?;
-    member.map_or(Ok(()), |member| unsettle(tx, MemberId(member)))
+}
+
+fn known(tx: &Transaction<'_>, row: &UnusableRegistration) -> Result<Option<Known>, Fault> {
+    let mut statement = tx.prepare_cached(
+        "SELECT seq, member, address, problem, noted, payload FROM registrations WHERE id = ?1",
+    )?;
+    let mut found = statement.query([row.id.as_str()])?;
+    let Some(found) = found.next()? else { return Ok(None) };
+    Ok(Some(Known {
+        seq: found.get(0)?,
+        member: found.get(1)?,
+        address: found.get(2)?,
+        problem: found.get(3)?,
+        noted: found.get(4)?,
+        last: from_json_or_none(found.get(5)?)?,
+    }))
+}
+
+/// Takes the row to say that somebody leaves; of one that never was usable, whoever has its address.
+fn hear(tx: &Transaction<'_>, seq: i64, member: Option<MemberId>, heard: &Registration) -> Result<(), Fault> {
+    let member = match member {
+        Some(member) => member,
+        None => member_for(tx, &heard.email.key(), None)?,
+    };
+    tx.prepare_cached("UPDATE registrations SET member = ?2, payload = ?3 WHERE seq = ?1")?
+        .execute(params![seq, member.0, json(heard)?])?;
+    unsettle_and_unpark(tx, member)
 }
 
 #[cfg(test)]
@@ -127,6 +184,9 @@ mod tests {
             id: RegistrationId::new(id),
             problem: problem.to_owned(),
             sync_note: note.map(str::to_owned),
+            email: None,
+            status: None,
+            status_changed_at: None,
         }
     }
 

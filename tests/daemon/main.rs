@@ -17,6 +17,7 @@ mod sides;
 mod story;
 mod tap;
 mod unreadable;
+mod unusable;
 mod walks;
 mod weather;
 mod world;

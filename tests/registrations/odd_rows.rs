@@ -1,9 +1,17 @@
 //! Rows that cannot be synchronized as they stand.
 
-use rosterd::registrations::Reading;
+use rosterd::model::{SubscriptionStatus, UnusableRegistration};
+use rosterd::registrations::{Reading, RowChanges, WriteOutcome};
 use rusqlite::types::Value;
 
-use crate::fixture::{Fixture, Layout, check, id};
+use crate::fixture::{Fixture, Layout, at, check, email, id};
+
+async fn unusable(fixture: &Fixture) -> UnusableRegistration {
+    match fixture.register.by_id(&[id(1)]).await.unwrap().remove(0) {
+        Reading::Unusable(row) => row,
+        Reading::Usable(row) => panic!("{row:?}"),
+    }
+}
 
 async fn problem(fixture: &Fixture) -> Option<String> {
     let rows = fixture.register.by_id(&[id(1)]).await.unwrap();
@@ -75,4 +83,53 @@ async fn cells_of_interests_that_make_no_sense_stop_the_row() {
     let fixture = Fixture::new(Layout::Flags).await;
     fixture.site.execute("UPDATE registrations SET africa = 'sometimes' WHERE id = 1", []).unwrap();
     assert!(problem(&fixture).await.unwrap().contains("\"africa\""));
+}
+
+#[tokio::test]
+async fn an_unusable_row_says_whose_it_is_and_where_they_stand_as_far_as_that_can_be_read() {
+    check(async |fixture| {
+        let now = "2026-03-01T12:30:00Z";
+        fixture.set(1, "subscription", "unsubscribed".to_owned(), now);
+        fixture.set(1, "subscription_changed_at", "lately".to_owned(), now);
+        let row = unusable(&fixture).await;
+        assert_eq!(row.email, Some(email("ada@alliance.test")));
+        assert_eq!((row.status, row.status_changed_at), (Some(SubscriptionStatus::Unsubscribed), None));
+        fixture.set(1, "subscription_changed_at", fixture.time(now), now);
+        fixture.set(1, "email", "".to_owned(), now);
+        let row = unusable(&fixture).await;
+        assert_eq!(row.email, None);
+        assert_eq!(
+            (row.status, row.status_changed_at),
+            (Some(SubscriptionStatus::Unsubscribed), Some(at(now)))
+        );
+    })
+    .await;
+    let fixture = Fixture::new(Layout::Flags).await;
+    let sql = "UPDATE registrations SET africa = 'sometimes', subscription = 'unsubscribed' WHERE id = 1";
+    fixture.site.execute(sql, []).unwrap();
+    assert_eq!(unusable(&fixture).await.status, Some(SubscriptionStatus::Unsubscribed));
+}
+
+#[tokio::test]
+async fn an_unusable_row_takes_an_opt_out_and_nothing_else() {
+    check(async |fixture| {
+        let now = "2026-03-01T12:30:00Z";
+        let seen = fixture.row(1).await;
+        fixture.set(1, "email", "".to_owned(), now);
+        let status = |status| RowChanges { status: Some((status, Some(at(now)))), ..RowChanges::default() };
+        for refused in [
+            status(SubscriptionStatus::Subscribed),
+            status(SubscriptionStatus::Pending),
+            RowChanges { email: Some(email("ada@new.test")), ..RowChanges::default() },
+        ] {
+            assert_eq!(fixture.register.write(&seen, &refused).await.unwrap(), WriteOutcome::Changed);
+        }
+        for opt_out in [SubscriptionStatus::Cleaned, SubscriptionStatus::Unsubscribed] {
+            let outcome = fixture.register.write(&seen, &status(opt_out)).await.unwrap();
+            assert_eq!(outcome, WriteOutcome::OptOutOnly);
+            let row = unusable(&fixture).await;
+            assert_eq!((row.email, row.status, row.status_changed_at), (None, Some(opt_out), Some(at(now))));
+        }
+    })
+    .await;
 }

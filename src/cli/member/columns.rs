@@ -52,7 +52,8 @@ fn status(trio: &Trio, policy: &Policy) -> Line {
     let consent = trio.base.as_ref().map(|base| &base.consent);
     let base = consent.and_then(|consent| pair(consent.local.map(text), consent.remote.map(text)));
     let standing = consent.cloned().unwrap_or_default();
-    let local = local_word(&trio.local, &standing, policy, trio.observed_at).map(|word| text(word.status));
+    let local = local_word(&trio.local, &trio.unusable, &standing, policy, trio.observed_at)
+        .map(|word| text(word.status));
     line("status", base, local, trio.remote.as_ref().map(|contact| text(contact.status)))
 }
 
@@ -120,7 +121,7 @@ fn groups(trio: &Trio, policy: &Policy) -> Line {
 fn times(trio: &Trio, policy: &Policy) -> Vec<Line> {
     let utc = |at: Option<Timestamp>| at.map(|at| format!("{} UTC", minute(at)));
     let consent = trio.base.as_ref().map(|base| base.consent.clone()).unwrap_or_default();
-    let word = local_word(&trio.local, &consent, policy, trio.observed_at);
+    let word = local_word(&trio.local, &trio.unusable, &consent, policy, trio.observed_at);
     let contact = trio.remote.as_ref();
     let (base, newest) = (trio.base.as_ref(), trio.local.last());
     vec![
@@ -193,7 +194,7 @@ pub(super) fn local_json(trio: &Trio, policy: Option<&Policy>) -> Json {
     let policy = policy.unwrap_or(&shown);
     let Some(newest) = trio.local.last() else { return Json::Null };
     let consent = trio.base.as_ref().map(|base| base.consent.clone()).unwrap_or_default();
-    let word = local_word(&trio.local, &consent, policy, trio.observed_at);
+    let word = local_word(&trio.local, &trio.unusable, &consent, policy, trio.observed_at);
     let rows: &[Registration] = &trio.local;
     json!({
         "email": newest.email, "status": word.map(|word| word.status), "since": word.and_then(|word| word.at),

@@ -1,5 +1,6 @@
 //! One member as both sides show it right now; what is out of reach is taken from the mirror, and said.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -98,6 +99,7 @@ fn unseen(now: Timestamp) -> Trio {
         id: UNSEEN,
         base: None,
         local: Vec::new(),
+        unusable: BTreeSet::new(),
         remote: None,
         tombstone: None,
         parked: None,
@@ -196,9 +198,12 @@ async fn take_rows(look: &mut Look, state: &State, readings: Vec<Reading>) -> Re
         }
     }
     let (mut rows, unusable) = split(own);
-    for UnusableRegistration { id, problem, sync_note: _ } in unusable {
+    look.trio.unusable = unusable.iter().map(|row| row.id.clone()).collect();
+    for row in unusable {
+        let UnusableRegistration { id, problem, .. } = &row;
         look.notes.push(format!("row {id} cannot be synchronized as it stands: {problem}"));
-        rows.extend(look.trio.local.iter().filter(|row| row.id == id).cloned());
+        let last = look.trio.local.iter().find(|last| last.id == *id).cloned();
+        rows.extend(row.heard_after(last.clone()).or(last));
     }
     rows.sort_by(|a, b| a.age().cmp(&b.age()));
     look.changed |= !same_rows(&look.trio.local, &rows);

@@ -115,6 +115,7 @@ mod tests {
             id: MemberId(1),
             base: None,
             local: Vec::new(),
+            unusable: std::collections::BTreeSet::new(),
             remote: None,
             tombstone: None,
             parked: parked.map(str::to_owned),

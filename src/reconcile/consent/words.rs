@@ -1,9 +1,11 @@
 //! What each side says about a person's consent, drawn from its rows or its contact.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::model::SubscriptionStatus::{Archived, Cleaned, Pending, Subscribed, Transactional, Unsubscribed};
-use crate::model::{Contact, Registration, SubscriptionStatus};
+use crate::model::{Contact, Registration, RegistrationId, SubscriptionStatus};
 use crate::reconcile::consent::is_ahead;
 use crate::reconcile::policy::Policy;
 use crate::reconcile::trio::Standing;
@@ -61,17 +63,19 @@ impl LocalWord {
 
 /// Which of several rows of one member speaks about consent: the latest; of one time, the opt-out.
 ///
-/// Where the time of an opt-out is not known because its column is not mapped, the opt-out stands unless a row's
-/// consent is later than the opt-out that the base remembers. An opt-in of the future proves nothing against
+/// Where the time of an opt-out is not known because its column is not mapped or cannot be read, the opt-out stands unless
+/// a row's consent is later than the opt-out that the base remembers. An opt-in of the future proves nothing against
 /// another row.
 pub fn local_word(
     rows: &[Registration],
+    unusable: &BTreeSet<RegistrationId>,
     base: &Standing,
     policy: &Policy,
     observed_at: Timestamp,
 ) -> Option<LocalWord> {
     let is_undated = |row: &&Registration| {
-        row.status == Unsubscribed && (!policy.register.consent_time || row.consent_at().is_none())
+        let unread = row.status_changed_at.is_none() && unusable.contains(&row.id);
+        row.status == Unsubscribed && (!policy.register.consent_time || row.consent_at().is_none() || unread)
     };
     let undated = rows.iter().any(|row| is_undated(&row));
     let wants_in = rows.iter().any(|row| matches!(row.status, Subscribed | Pending));

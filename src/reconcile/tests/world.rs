@@ -98,6 +98,8 @@ pub(super) struct World {
     pub(super) parked: Option<String>,
     pub(super) taken_remotely: bool,
     pub(super) taken_locally: bool,
+    /// Rows that cannot be synchronized as they stand.
+    pub(super) unusable: BTreeSet<RegistrationId>,
     /// Contacts that stayed at an old address.
     pub(super) behind: Vec<Contact>,
     /// How often, and at which address, Mailchimp asked for confirmation.
@@ -116,6 +118,7 @@ impl World {
             parked: None,
             taken_remotely: false,
             taken_locally: false,
+            unusable: BTreeSet::new(),
             behind: Vec::new(),
             asked: Vec::new(),
             now: 100,
@@ -137,6 +140,7 @@ impl World {
             id: MemberId(1),
             base: self.base.clone(),
             local: self.local.clone(),
+            unusable: self.unusable.clone(),
             remote: self.remote.clone(),
             tombstone: self.tombstone.clone(),
             parked: self.parked.clone(),

@@ -2,7 +2,7 @@
 
 use rusqlite::{ToSql, Transaction, TransactionBehavior, params_from_iter};
 
-use crate::model::{Registration, RegistrationId, SubscriptionStatus};
+use crate::model::{Registration, RegistrationId, SubscriptionStatus, UnusableRegistration};
 use crate::registrations::cell::Cell;
 use crate::registrations::layout::{Column, InterestPlace, Layout};
 use crate::registrations::sqlite::cells::{
@@ -26,7 +26,11 @@ pub(super) fn write(
     let transaction = begin(link)?;
     let row = match by_key(link, &seen.id)? {
         None => return Ok(WriteOutcome::Gone),
-        Some(Reading::Unusable(_)) => return Ok(WriteOutcome::Changed),
+        Some(Reading::Unusable(row)) => {
+            let outcome = write_opt_out(link, &row, changes)?;
+            transaction.commit()?;
+            return Ok(outcome);
+        }
         Some(Reading::Usable(row)) => row,
     };
     if !is_as_seen(seen, &row) {
@@ -44,6 +48,32 @@ pub(super) fn write(
     let row = stands(link, &row.id)?;
     transaction.commit()?;
     Ok(WriteOutcome::Written(Box::new(row)))
+}
+
+/// Writes the status and its time, if that is an opt-out, into a row of which nothing else can be told.
+fn write_opt_out(
+    link: &Link,
+    row: &UnusableRegistration,
+    changes: &RowChanges,
+) -> Result<WriteOutcome, Fault> {
+    let Some((status @ (SubscriptionStatus::Unsubscribed | SubscriptionStatus::Cleaned), at)) =
+        changes.status
+    else {
+        return Ok(WriteOutcome::Changed);
+    };
+    if row.status == Some(status) {
+        return Ok(WriteOutcome::OptOutOnly);
+    }
+    let status = (link.layout.subscription.clone(), Cell::owned(status.as_str()));
+    let time = match &link.layout.subscription_changed_at {
+        Some(column) => Some((column.clone(), consent_time(link, column, &row.id, at)?)),
+        None => None,
+    };
+    update(link, &row.id, &[Some(status), time.clone()].into_iter().flatten().collect::<Vec<_>>())?;
+    // A trigger may take a time that stays as it was for one that was not named.
+    let time = time.filter(|_| row.status_changed_at == at);
+    update(link, &row.id, &time.into_iter().collect::<Vec<_>>())?;
+    Ok(WriteOutcome::OptOutOnly)
 }
 
 /// Creates a registration unless a row with its address is there by now.

@@ -41,11 +41,11 @@ CREATE TABLE registrations (
   seq     INTEGER PRIMARY KEY,
   id      TEXT NOT NULL UNIQUE,
   member  INTEGER REFERENCES members (id) ON DELETE CASCADE,  -- NULL: never was usable
-  address TEXT,                                               -- lower case
+  address TEXT,                                               -- lower case; NULL where it cannot be read
   problem TEXT,                                               -- why it cannot be synchronized as it stands
   noted   TEXT,                                               -- the note it bears, while it has a problem
   mark    INTEGER,                                            -- stands for the payload; NULL with a problem
-  payload TEXT                                                -- JSON of model::Registration, the last usable
+  payload TEXT                                                -- JSON of model::Registration, the last usable; opt-outs later too
 ) STRICT;
 CREATE INDEX registrations_mark ON registrations (id, mark);
 CREATE INDEX registrations_member ON registrations (member);

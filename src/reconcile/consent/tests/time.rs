@@ -59,7 +59,7 @@ fn speaks(
     base: &Standing,
     policy: &Policy,
 ) -> (SubscriptionStatus, Option<Timestamp>, bool) {
-    let word = local_word(rows, base, policy, at(0)).unwrap();
+    let word = local_word(rows, &BTreeSet::new(), base, policy, at(0)).unwrap();
     (word.status, word.at, word.contradicted)
 }
 
