@@ -29,24 +29,51 @@ pub enum Ended {
     Reload,
 }
 
+/// The signals that the process obeys, none of which is lost from here on.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    ///
+    /// The operating system refuses signal handlers.
+    pub fn listen() -> Result<Self, DaemonError> {
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next signal; what it says.
+    pub async fn next(&mut self) -> Ended {
+        tokio::select! {
+            _ = self.terminate.recv() => Ended::Stopped,
+            _ = self.interrupt.recv() => Ended::Stopped,
+            _ = self.hangup.recv() => Ended::Reload,
+        }
+    }
+}
+
 /// Runs cycles until a signal says otherwise.
-pub async fn run(cycle: &Cycle, rhythm: Rhythm, bell: &Bell) -> Result<Ended, DaemonError> {
+pub async fn run(cycle: &Cycle, rhythm: Rhythm, bell: &Bell, signals: &mut Signals) -> Ended {
     let (health, _) = watch::channel(Health::default());
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut hangup = listen(SignalKind::hangup())?;
     tracing::info!(interval_s = rhythm.interval.as_secs(), "rosterd is running");
     let worker = work(cycle, rhythm, bell, &health, &cycle.stop);
     let mut worker = std::pin::pin!(worker);
     let ended = tokio::select! {
         () = &mut worker => Ended::Stopped,
-        _ = terminate.recv() => Ended::Stopped,
-        _ = interrupt.recv() => Ended::Stopped,
-        _ = hangup.recv() => Ended::Reload,
+        ended = signals.next() => ended,
     };
     tracing::info!("stopping: the operation under way is finished first");
     end(&cycle.stop, worker).await;
-    Ok(ended)
+    ended
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, DaemonError> {

@@ -137,7 +137,7 @@ fn pause(interval: Duration, health: &Health) -> Duration {
 }
 
 /// The pause after so many failures in a row.
-fn pause_after(interval: Duration, failures: u32) -> Duration {
+pub fn pause_after(interval: Duration, failures: u32) -> Duration {
     if failures == 0 {
         return interval;
     }

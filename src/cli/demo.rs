@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::DemoArgs;
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::output::say;
-use crate::daemon;
+use crate::daemon::{self, Signals};
 use crate::worker::{Bell, Rhythm};
 
 use stage::Stage;
@@ -49,6 +49,7 @@ async fn serve(stage: &Stage) -> Result<(), Fault> {
         interval: std::time::Duration::from_secs(2),
         full_interval: std::time::Duration::from_hours(24),
     };
-    daemon::run(&stage.cycle, rhythm, &Bell::default()).await.map_err(Fault::failed)?;
+    let mut signals = Signals::listen().map_err(Fault::failed)?;
+    daemon::run(&stage.cycle, rhythm, &Bell::default(), &mut signals).await;
     Ok(())
 }

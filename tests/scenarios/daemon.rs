@@ -165,6 +165,56 @@ fn check_log(stage: &mut Stage, daemon: &Daemon) {
 }
 
 #[test]
+fn a_register_that_is_locked_at_the_start_is_waited_for() {
+    let mut stage = stage();
+    let path = stage.path("rosterd.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("[mailchimp]", "busy_timeout = \"50ms\"\n[mailchimp]")).unwrap();
+    stage.register.lock();
+    let writes = stage.audience.sandbox.counters().status_writes;
+    let mut daemon = Daemon::start(&stage);
+    // It died here, with exit code 1, before its first cycle.
+    daemon.until_said("no cycle can begin yet");
+    let status = run(&mut stage, "rosterd status").lines.join("\n");
+    assert!(
+        status.contains("FAILED") && status.contains("busy or out of reach: database is locked"),
+        "{status}"
+    );
+    daemon.signal("HUP");
+    daemon.until_said("no cycle can begin yet");
+    assert_eq!(stage.audience.sandbox.counters().status_writes, writes);
+    stage.register.unlock();
+    stage.register.change(1, "first_name", "Augusta");
+    daemon.until("the edit on the website is in Mailchimp", |_| in_mailchimp(&stage, 0)[0] == "Augusta");
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended(), Some(0));
+    check_log(&mut stage, &daemon);
+}
+
+#[test]
+fn whoever_waits_for_a_register_can_still_be_told_to_stop() {
+    let stage = stage();
+    stage.register.lock();
+    let mut daemon = Daemon::start(&stage);
+    daemon.until_said("no cycle can begin yet");
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended(), Some(0));
+}
+
+#[test]
+fn a_mailchimp_out_of_reach_at_the_start_is_waited_for() {
+    let mut stage = stage();
+    stage.cut_off();
+    let mut daemon = Daemon::start(&stage);
+    daemon.until_said("Mailchimp is busy, all requests pause");
+    stage.serve();
+    stage.register.change(1, "first_name", "Augusta");
+    daemon.until("the edit on the website is in Mailchimp", |_| in_mailchimp(&stage, 0)[0] == "Augusta");
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended(), Some(0));
+}
+
+#[test]
 fn a_reader_who_has_seen_enough_is_no_fault() {
     let stage = stage();
     let mut command = command(&stage);

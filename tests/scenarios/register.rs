@@ -147,6 +147,16 @@ impl Register {
         self.column("SELECT DISTINCT email FROM registrations")
     }
 
+    /// The website keeps everybody else away, as a migration of its does.
+    pub(crate) fn lock(&self) {
+        self.0.execute_batch("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE").unwrap();
+    }
+
+    /// It lets others in again.
+    pub(crate) fn unlock(&self) {
+        self.0.execute_batch("COMMIT").unwrap();
+    }
+
     /// How many rows have which status.
     pub(crate) fn count(&self, status: &str) -> String {
         let sql = format!("SELECT COUNT(*) FROM registrations WHERE subscription = '{status}'");
