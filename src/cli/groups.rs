@@ -11,7 +11,7 @@ use crate::cli::exit::{Ending, Fault};
 use crate::cli::groups::roll::{Form, GroupMember, Roll};
 use crate::cli::looking::state_to_look_at;
 use crate::cli::output::{print_json, print_table, say, table};
-use crate::cli::wiring::Settings;
+use crate::cli::wiring::{Settings, refuse_other_register};
 use crate::cli::{Cli, GroupsArgs};
 use crate::clock::Clock;
 use crate::mailchimp::schema::AudienceSchema;
@@ -37,6 +37,11 @@ pub(super) async fn run(cli: &Cli, args: &GroupsArgs) -> Result<Ending, Fault> {
         None => None,
     };
     let state = state_to_look_at(cli).await?;
+    settings.refuse_other_audience(&state).await?;
+    // One that cannot be opened now is no other: what both sides last showed is shown all the same.
+    if let Ok(register) = settings.register_read_only().await {
+        refuse_other_register(&state, register.as_ref()).await?;
+    }
     let schema: Option<AudienceSchema> = state.schema().await.map_err(Fault::failed)?;
     let Some(schema) = schema else {
         return Err(Fault::failed(anyhow::anyhow!("nobody was observed yet: rosterd sync does")));

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::output::{operations, say, unprinted};
 use crate::cli::progress::{Bar, show};
-use crate::cli::wiring::Settings;
+use crate::cli::wiring::{Settings, refuse_other_register};
 use crate::cli::{Cli, PlanArgs};
 use crate::clock::Clock;
 use crate::cycle::{Adoption, adoption_phase, assemble, guard, must_read_all, read_schema, reconcile_all};
@@ -29,7 +29,9 @@ pub(super) async fn run(cli: &Cli, args: &PlanArgs) -> Result<Ending, Fault> {
     let settings = Settings::load(cli)?;
     let state =
         State::copy_for_plan(&settings.config.state.path, &Clock::System).await.map_err(Fault::failed)?;
+    settings.refuse_other_audience(&state).await?;
     let sources = sources(&settings, state.clone()).await?;
+    refuse_other_register(&state, sources.local.as_ref()).await?;
     state
         .add_pending(args.emails.clone(), "asked for by plan".to_owned(), sources.clock.now())
         .await
@@ -37,7 +39,8 @@ pub(super) async fn run(cli: &Cli, args: &PlanArgs) -> Result<Ending, Fault> {
     settings.within_reach().await?;
     let scope = if args.full { Scope::Full } else { Scope::Incremental };
     let bar = Bar::new();
-    show(&bar, &sources.progress, make(&settings, &sources, scope)).await.map_err(Fault::failed)?;
+    let made = show(&bar, &sources.progress, make(&settings, &sources, scope)).await;
+    made.map_err(Fault::of_observation)?;
     drop(bar);
     if args.output.json {
         print_plan_json(&state, &args.emails).await?;

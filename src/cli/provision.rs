@@ -17,10 +17,8 @@ use crate::cli::wiring::Settings;
 use crate::cli::{Cli, ProvisionArgs};
 use crate::clock::Clock;
 use crate::cycle::forget_schema_age;
-use crate::mailchimp::AudienceError;
 use crate::mailchimp::client::MailchimpClient;
-use crate::registrations::RegisterError;
-use crate::state::{IdentityKind, State, StateError, can_keep_secrets};
+use crate::state::{State, StateError, can_keep_secrets};
 
 /// Prints what is missing, asks, creates it, and prints what it did.
 pub(super) async fn run(cli: &Cli, args: &ProvisionArgs) -> Result<Ending, Fault> {
@@ -68,40 +66,21 @@ async fn find(settings: &Settings, client: &MailchimpClient) -> Result<Missing, 
 }
 
 async fn read_audience(settings: &Settings, client: &MailchimpClient) -> Result<Audience, Fault> {
-    let known = match remembered(&settings.config.state.path).await.map_err(of_state)? {
+    let known = match remembered(&settings.config.state.path).await.map_err(Fault::of_state)? {
         Some(state) => {
-            let audience = settings.config.mailchimp.audience.clone();
-            state.claim(IdentityKind::Audience, audience).await.map_err(of_state)?;
-            state.schema().await.map_err(of_state)?
+            settings.refuse_other_audience(&state).await?;
+            state.schema().await.map_err(Fault::of_state)?
         }
         None => None,
     };
-    audience(client, known.as_ref()).await.map_err(|error| match &error {
-        AudienceError::Fatal { .. } | AudienceError::Protocol { .. } => Fault::usage(error),
-        AudienceError::Refused(_)
-        | AudienceError::Busy { .. }
-        | AudienceError::Lost { .. }
-        | AudienceError::Unreadable { .. } => Fault::failed(error),
-    })
+    audience(client, known.as_ref()).await.map_err(Fault::of_audience)
 }
 
 async fn read_rows(settings: &Settings) -> Result<Rows, Fault> {
     let register = settings.register_read_only().await?;
     let dimensions = settings.mapped_values().dimensions;
     let read = rows(register.as_ref(), &settings.mapping, &dimensions, &Default::default()).await;
-    read.map_err(|error| match &error {
-        RegisterError::Mapping { .. } => Fault::usage(error),
-        RegisterError::Busy { .. } | RegisterError::Refused { .. } | RegisterError::Failed { .. } => {
-            Fault::failed(error)
-        }
-    })
-}
-
-fn of_state(error: StateError) -> Fault {
-    match &error {
-        StateError::OtherIdentity { .. } | StateError::Foreign { .. } => Fault::usage(error),
-        _ => Fault::failed(error),
-    }
+    read.map_err(Fault::of_register)
 }
 
 /// Asks on a terminal; elsewhere the answer is no.

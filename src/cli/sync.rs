@@ -81,7 +81,7 @@ pub(super) fn ending(report: &Report) -> Ending {
 async fn with_bar(cycle: &Cycle, scope: Scope, adoption: Adoption) -> Result<Report, Fault> {
     let bar = Bar::new();
     let report = show(&bar, &cycle.progress, cycle.run(scope, adoption)).await;
-    report.map_err(Fault::failed)
+    report.map_err(Fault::of_cycle)
 }
 
 async fn waits_for_adoption(cycle: &Cycle) -> Result<bool, Fault> {

@@ -129,26 +129,24 @@ impl Settings {
     /// The register, for reading and writing.
     pub(super) async fn register(&self) -> Result<Arc<dyn WriteRegistrations>, Fault> {
         let register = open_sqlite(&self.register_path()?, &self.mapping, &self.mapped_values()).await;
-        Ok(Arc::new(register.map_err(Fault::failed)?))
+        Ok(Arc::new(register.map_err(Fault::of_register)?))
     }
 
     /// The register, for reading only.
     pub(super) async fn register_read_only(&self) -> Result<Arc<dyn ReadRegistrations>, Fault> {
         let register =
             open_sqlite_read_only(&self.register_path()?, &self.mapping, &self.mapped_values()).await;
-        Ok(Arc::new(register.map_err(Fault::failed)?))
+        Ok(Arc::new(register.map_err(Fault::of_register)?))
     }
 
     /// A cycle over both sides and the state; refuses a state that belongs to other sides.
     pub(super) async fn cycle(&self, state: State) -> Result<Cycle, Fault> {
         let local = self.register().await?;
         let remote = self.audience()?;
-        let identity = local.identity().await.map_err(Fault::failed)?;
-        state.claim(IdentityKind::Register, identity).await.map_err(Fault::usage)?;
-        state
-            .claim(IdentityKind::Audience, self.config.mailchimp.audience.clone())
-            .await
-            .map_err(Fault::usage)?;
+        let identity = local.identity().await.map_err(Fault::of_register)?;
+        state.claim(IdentityKind::Register, identity).await.map_err(Fault::of_state)?;
+        let audience = self.config.mailchimp.audience.clone();
+        state.claim(IdentityKind::Audience, audience).await.map_err(Fault::of_state)?;
         Ok(Cycle {
             local,
             remote: Arc::new(remote),
@@ -169,7 +167,13 @@ impl Settings {
 
     /// The state, as its one writer.
     pub(super) async fn state(&self) -> Result<State, Fault> {
-        State::open(&self.config.state.path, &Clock::System).await.map_err(Fault::failed)
+        State::open(&self.config.state.path, &Clock::System).await.map_err(Fault::of_state)
+    }
+
+    /// Refuses, without a write, a state that belongs to another audience.
+    pub(super) async fn refuse_other_audience(&self, state: &State) -> Result<(), Fault> {
+        let audience = self.config.mailchimp.audience.clone();
+        state.refuse_others(IdentityKind::Audience, audience).await.map_err(Fault::of_state)
     }
 }
 
@@ -181,6 +185,15 @@ pub(super) fn register_place(location: &RegisterLocation) -> Result<RegisterPlac
             Err(Fault::usage(anyhow::anyhow!("[registrations] url: this build opens SQLite registers only")))
         }
     }
+}
+
+/// Refuses, without a write, a state that belongs to another register.
+pub(super) async fn refuse_other_register(
+    state: &State,
+    register: &dyn ReadRegistrations,
+) -> Result<(), Fault> {
+    let identity = register.identity().await.map_err(Fault::of_register)?;
+    state.refuse_others(IdentityKind::Register, identity).await.map_err(Fault::of_state)
 }
 
 /// The audience, asked as patiently as `retry` says.

@@ -48,12 +48,27 @@ impl State {
     /// [`StateError::OtherIdentity`] where the state belongs to another.
     pub async fn claim(&self, kind: IdentityKind, given: String) -> Result<(), StateError> {
         self.write(move |tx| {
-            let key = format!("{}_identity", kind.as_str());
+            let key = identity_key(kind);
             match get(tx, &key)? {
                 None => set(tx, &key, &given),
                 Some(ours) if ours == given => Ok(()),
                 Some(ours) => Err(StateError::OtherIdentity { kind: kind.as_str(), ours, given }.into()),
             }
+        })
+        .await
+    }
+
+    /// The same question for whoever only looks: nothing is written, and a state that serves nobody yet suits anybody.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::OtherIdentity`] where the state belongs to another.
+    pub async fn refuse_others(&self, kind: IdentityKind, given: String) -> Result<(), StateError> {
+        self.call(move |connection| match get(connection, &identity_key(kind))? {
+            Some(ours) if ours != given => {
+                Err(StateError::OtherIdentity { kind: kind.as_str(), ours, given }.into())
+            }
+            Some(_) | None => Ok(()),
         })
         .await
     }
@@ -193,6 +208,10 @@ impl State {
     }
 }
 
+fn identity_key(kind: IdentityKind) -> String {
+    format!("{}_identity", kind.as_str())
+}
+
 /// A single value.
 pub(crate) fn get(connection: &Connection, key: &str) -> Result<Option<String>, Fault> {
     let value = connection
@@ -225,8 +244,11 @@ mod tests {
     async fn a_state_serves_one_register_and_one_audience() {
         let (directory, state) = open().await;
         for kind in [IdentityKind::Register, IdentityKind::Audience] {
+            state.refuse_others(kind, "anybody's".to_owned()).await.unwrap();
             state.claim(kind, "ours".to_owned()).await.unwrap();
             state.claim(kind, "ours".to_owned()).await.unwrap();
+            state.refuse_others(kind, "ours".to_owned()).await.unwrap();
+            assert!(state.refuse_others(kind, "another".to_owned()).await.is_err());
         }
         drop(state);
         let state = reopen(&directory).await;

@@ -69,3 +69,23 @@ async fn without_mailchimp_or_the_key_the_mirror_speaks_and_says_so() {
     assert_eq!(shown["read"]["local"], "live");
     assert_eq!(shown["state"], "in_step");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_of_other_sides_is_not_shown_as_if_it_were_of_these() {
+    let scene = Scene::with(&["ada"]).await;
+    let ours = std::fs::read_to_string(scene.path("rosterd.toml")).unwrap();
+    std::fs::copy(scene.path("registrations.db"), scene.path("other.db")).unwrap();
+    let other_register = ours.replace("registrations.db", "other.db");
+    let other_audience = ours.replace(&scene.sandbox.audience_id(), "deadbeef00");
+    for (other, kind) in [(other_register, "the register"), (other_audience, "the audience")] {
+        std::fs::write(scene.path("rosterd.toml"), other).unwrap();
+        let ada = email("ada");
+        // `plan` would have archived everybody whom the other register does not know.
+        for args in [&["plan"][..], &["member", "show", &ada], &["groups"], &["sync"]] {
+            let ran = scene.run(args).await.ended(2);
+            ran.complains(&format!("this state file belongs to {kind}"));
+        }
+    }
+    std::fs::write(scene.path("rosterd.toml"), ours).unwrap();
+    scene.run(&["plan"]).await.ended(0);
+}

@@ -42,9 +42,8 @@ pub(super) async fn look(
     }
 }
 
-/// The state is a copy: claiming it shows to whom it belongs and changes nothing.
 async fn belongs_elsewhere(state: &State, kind: IdentityKind, given: String) -> Option<Finding> {
-    state.claim(kind, given).await.err().map(|error| of_error(&error))
+    state.refuse_others(kind, given).await.err().map(|error| of_error(&error))
 }
 
 fn unwritable(path: &Path) -> Option<Finding> {

@@ -51,8 +51,9 @@ pub(super) async fn run(
     }
     let settings = Settings::load(cli)?;
     let cycle = settings.cycle(settings.state().await?).await?;
-    let schema =
-        read_schema(cycle.remote.as_ref(), &cycle.state, &cycle.clock).await.map_err(Fault::failed)?;
+    let schema = read_schema(cycle.remote.as_ref(), &cycle.state, &cycle.clock)
+        .await
+        .map_err(Fault::of_observation)?;
     let erasing = find(&cycle, &schema, email).await?;
     if asked == Asked::NotYet && !says_yes(email, &erasing).await? {
         say("Nothing was erased.")?;
@@ -66,11 +67,11 @@ pub(super) async fn run(
 /// Reads both sides into the state, so that it knows every address of the member, and gathers what is to go.
 async fn find(cycle: &Cycle, schema: &AudienceSchema, email: &EmailAddress) -> Result<Erasing, Fault> {
     let now = cycle.clock.now();
-    let readings = cycle.local.by_email(email).await.map_err(Fault::failed)?;
+    let readings = cycle.local.by_email(email).await.map_err(Fault::of_register)?;
     let mut rows: BTreeSet<RegistrationId> = readings.iter().map(|reading| reading.id().clone()).collect();
     let (usable, unusable) = split(readings);
     cycle.state.put_readings(usable, unusable).await.map_err(Fault::failed)?;
-    let contact = cycle.remote.contact_by_email(schema, email).await.map_err(Fault::failed)?;
+    let contact = cycle.remote.contact_by_email(schema, email).await.map_err(Fault::of_audience)?;
     cycle.state.put_contacts(contact.into_iter().collect(), Seen::Single).await.map_err(Fault::failed)?;
     let trios = bearers(&cycle.state, email, now).await?;
     let trio = match trios.as_slice() {
@@ -109,9 +110,9 @@ async fn contacts(
         contacts.extend(found.map(|contact| (contact.contact_id.clone(), contact)));
     };
     for id in ids {
-        take(cycle.remote.contact(schema, id).await.map_err(Fault::failed)?);
+        take(cycle.remote.contact(schema, id).await.map_err(Fault::of_audience)?);
     }
-    take(cycle.remote.contact_by_email(schema, email).await.map_err(Fault::failed)?);
+    take(cycle.remote.contact_by_email(schema, email).await.map_err(Fault::of_audience)?);
     Ok(contacts.into_values().collect())
 }
 
@@ -143,7 +144,7 @@ async fn erase(cycle: &Cycle, erasing: &Erasing) -> Result<(), Fault> {
             answer => answer.map_err(Fault::failed)?,
         }
     }
-    cycle.local.erase(&erasing.rows).await.map_err(Fault::failed)?;
+    cycle.local.erase(&erasing.rows).await.map_err(Fault::of_register)?;
     let outcome = what(erasing);
     cycle.state.erase_member(erasing.member, outcome, cycle.clock.now()).await.map_err(Fault::failed)
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::cli::exit::Fault;
 use crate::cli::member::bearers;
-use crate::cli::wiring::Settings;
+use crate::cli::wiring::{Settings, refuse_other_register};
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{AudienceError, ReadAudience};
 use crate::model::{Contact, EmailAddress, MemberId, Registration, RegistrationId, UnusableRegistration};
@@ -115,6 +115,7 @@ async fn read_sides(
     state: &State,
     email: &EmailAddress,
 ) -> Result<(), Fault> {
+    settings.refuse_other_audience(state).await?;
     let features = read_local(look, settings, state, email).await?;
     let mut schema: Option<AudienceSchema> = state.schema().await.map_err(Fault::failed)?;
     let audience = match settings.audience() {
@@ -155,6 +156,7 @@ async fn read_local(
             return Ok(settings.features());
         }
     };
+    refuse_other_register(state, register.as_ref()).await?;
     match read_rows(register.as_ref(), &look.trio, email).await {
         Ok(readings) => take_rows(look, state, readings).await?,
         Err(error) => {
