@@ -18,6 +18,7 @@ mod progress;
 mod provision;
 mod run;
 mod sandbox;
+mod shown;
 mod status;
 mod sync;
 mod wiring;
@@ -270,7 +271,8 @@ pub fn print_fault(fault: &Fault) {
         return;
     }
     // Nobody is left to be told where even standard error is closed.
-    let _ = writeln!(std::io::stderr(), "rosterd: {:#}", fault.error());
+    let said = shown::shown_lines(&format!("{:#}", fault.error()));
+    let _ = writeln!(std::io::stderr(), "rosterd: {said}");
 }
 
 fn parse_email(text: &str) -> Result<EmailAddress, String> {

@@ -140,7 +140,8 @@ impl StateConfig {
 }
 
 fn read_root<M: DeserializeOwned>(path: &Path, mut root: Section<'_>) -> Draft<M> {
-    let registrations = root.table("registrations", registrations::read::<M>).flatten();
+    let (registrations, register_mapping) =
+        root.table("registrations", registrations::read::<M>).unwrap_or_default();
     let mailchimp = root.table("mailchimp", mailchimp::read).flatten();
     let state = root.table("state", state::read).flatten();
     let sync = root.table("sync", sync::read).flatten();
@@ -148,7 +149,7 @@ fn read_root<M: DeserializeOwned>(path: &Path, mut root: Section<'_>) -> Draft<M
     let mut mapped = Mapped::default();
     let merge_fields = root.tables("merge_field", |section| {
         let field = mapping::read_merge_field(section, &mut mapped)?;
-        if let Some((registrations, _)) = &registrations {
+        if let Some(registrations) = &registrations {
             mapping::refuse_reserved(section, &field, &registrations.mapping);
         }
         Some(field)
@@ -162,6 +163,7 @@ fn read_root<M: DeserializeOwned>(path: &Path, mut root: Section<'_>) -> Draft<M
     root.finish();
     Draft {
         registrations,
+        register_mapping,
         mailchimp,
         state,
         sync,

@@ -9,12 +9,12 @@ mod state;
 
 use serde_json::json;
 
-use crate::cli::check::finding::{Finding, Severity, counted};
+use crate::cli::check::finding::{Finding, Severity};
 use crate::cli::check::register::Register;
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::fit::{Audience, webhook_place};
 use crate::cli::mapped::Mapped;
-use crate::cli::output::{print_json, say};
+use crate::cli::output::{counted, print_json, say};
 use crate::cli::{Cli, Output};
 use crate::config::{Draft, ProcessEnvironment, WebConfig, locate};
 use crate::reconcile::policy::NewLocal;
@@ -45,9 +45,10 @@ async fn look(draft: &Draft<RegisterMapping>) -> Looked {
         working_groups: &draft.working_groups,
     };
     let mut findings = configuration::findings(draft);
-    let mut register = match &draft.registrations {
-        Some((config, mapping)) => register::look(config, mapping, &mapped).await,
-        None => Register::default(),
+    let mut register = match (&draft.registrations, &draft.register_mapping) {
+        (Some(config), Some(mapping)) => register::look(config, mapping, &mapped).await,
+        (None, Some(mapping)) => register::unseen(mapping),
+        (_, None) => Register::default(),
     };
     let mailchimp = draft.mailchimp.as_ref();
     let mut known = None;
@@ -65,7 +66,7 @@ async fn look(draft: &Draft<RegisterMapping>) -> Looked {
         }
     }
     let mut rows = None;
-    if let Some((_, mapping)) = &draft.registrations {
+    if let Some(mapping) = &draft.register_mapping {
         let fields = audience.as_ref().map(|audience| audience.schema.fields.clone()).unwrap_or_default();
         rows = register::count(&mut register, mapping, &mapped, &fields).await;
     }

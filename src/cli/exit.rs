@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::apply::ApplyError;
+use crate::cli::output::NobodyReads;
 use crate::cycle::CycleError;
 use crate::mailchimp::AudienceError;
 use crate::observe::ObserveError;
@@ -120,6 +121,8 @@ impl Fault {
 impl From<&Fault> for ExitCode {
     fn from(fault: &Fault) -> Self {
         Self::from(match fault {
+            // `rosterd held | head` is no failure of anybody's.
+            Fault::Failed(error) if error.is::<NobodyReads>() => 0,
             Fault::Failed(_) => 1,
             Fault::Usage(_) => 2,
         })

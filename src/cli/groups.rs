@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::exit::{Ending, Fault};
-use crate::cli::groups::roll::{Form, GroupMember, Roll};
+use crate::cli::groups::roll::{Form, GroupMember, Roll, unwritten};
 use crate::cli::looking::state_to_look_at;
-use crate::cli::output::{print_json, print_table, say, table};
+use crate::cli::output::{print_json, print_table, say, table, unprinted};
 use crate::cli::wiring::{Settings, refuse_other_register};
 use crate::cli::{Cli, GroupsArgs};
 use crate::clock::Clock;
@@ -125,11 +125,11 @@ async fn count(members: &Members<'_>, form: Form) -> Result<(), Fault> {
         }
         Form::Csv => {
             let mut writer = csv::Writer::from_writer(std::io::stdout());
-            writer.write_record(["group", "members"]).map_err(Fault::failed)?;
+            writer.write_record(["group", "members"]).map_err(unwritten)?;
             for (group, members) in groups {
-                writer.write_record([roll::cell(&group.name), members.to_string()]).map_err(Fault::failed)?;
+                writer.write_record([roll::cell(&group.name), members.to_string()]).map_err(unwritten)?;
             }
-            writer.flush().map_err(Fault::failed)
+            writer.flush().map_err(unprinted)
         }
         Form::Table => {
             let mut table = table(&["group", "members", "tag"]);

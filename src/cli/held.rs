@@ -1,13 +1,11 @@
 //! `rosterd held`, `approve` and `reject`: what the guard holds, and what a person decides about it.
 
-use std::io::Write;
-
 use serde_json::{Value, json};
 
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::looking::state_to_look_at;
 use crate::cli::moments::{ago, minute};
-use crate::cli::output::{operations, print_json, say};
+use crate::cli::output::{operations, print_json, put, say};
 use crate::cli::wiring::shared_state;
 use crate::cli::{Cli, HoldArgs, Output};
 use crate::clock::Clock;
@@ -194,32 +192,30 @@ fn decided_json(hold: &HoldSummary) -> Value {
 
 /// Everything for programs, in the form of the contract; written page by page.
 async fn print_holds_json(state: &State, holds: &[HoldSummary]) -> Result<(), Fault> {
-    let mut out = std::io::stdout();
-    let mut write = |text: &str| write!(out, "{text}").map_err(Fault::failed);
-    write("{\"held\":[")?;
+    put("{\"held\":[")?;
     for (n, hold) in holds.iter().enumerate() {
         let mut head = decided_json(hold);
         if let Value::Object(fields) = &mut head {
             fields.insert("reason".to_owned(), json!(hold.reason));
         }
-        write(if n == 0 { "" } else { "," })?;
-        write(head.to_string().trim_end_matches('}'))?;
-        write(",\"operations\":[")?;
+        put(if n == 0 { "" } else { "," })?;
+        put(head.to_string().trim_end_matches('}'))?;
+        put(",\"operations\":[")?;
         let mut after = 0;
         loop {
             let page = state.held_operations(hold.id.clone(), after, PAGE).await.map_err(Fault::failed)?;
             for held in &page {
-                write(if after == 0 { "" } else { "," })?;
-                write(&operation_json(held).to_string())?;
+                put(if after == 0 { "" } else { "," })?;
+                put(&operation_json(held).to_string())?;
                 after = held.seq;
             }
             if page.len() < PAGE {
                 break;
             }
         }
-        write("]}")?;
+        put("]}")?;
     }
-    write("]}\n")
+    put("]}\n")
 }
 
 fn operation_json(held: &HeldOperation) -> Value {

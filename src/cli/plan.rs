@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::exit::{Ending, Fault};
-use crate::cli::output::{operations, say, unprinted};
+use crate::cli::output::{operations, put, say};
 use crate::cli::progress::{Bar, show};
 use crate::cli::wiring::{Settings, refuse_other_register};
 use crate::cli::{Cli, PlanArgs};
@@ -163,37 +163,35 @@ async fn counts(state: &State) -> Result<std::collections::BTreeMap<String, u64>
 
 /// The plan for programs, in the form of the contract; written page by page.
 async fn print_plan_json(state: &State, only: &[EmailAddress]) -> Result<(), Fault> {
-    let mut out = std::io::stdout();
-    let mut write = |text: &str| write!(out, "{text}").map_err(unprinted);
-    write("{\"operations\":[")?;
+    put("{\"operations\":[")?;
     let (mut after, mut separator) = (Place::default(), "");
     loop {
         let page = state.planned(after, PAGE).await.map_err(Fault::failed)?;
         let Some(last) = page.last() else { break };
         after = last.place();
         for staged in page.iter().filter(|staged| concerns(only, &staged.email)) {
-            write(separator)?;
-            write(&staged.planned.json(&staged.email).to_string())?;
+            put(separator)?;
+            put(&staged.planned.json(&staged.email).to_string())?;
             separator = ",";
         }
     }
-    write("],\"conflicts\":[")?;
+    put("],\"conflicts\":[")?;
     (after, separator) = (Place::default(), "");
     loop {
         let page = state.conflicts(after, PAGE).await.map_err(Fault::failed)?;
         let Some(last) = page.last() else { break };
         after = last.place.clone();
         for found in page.iter().filter(|found| concerns(only, &found.email)) {
-            write(separator)?;
-            write(&found.conflict.json(&found.email).to_string())?;
+            put(separator)?;
+            put(&found.conflict.json(&found.email).to_string())?;
             separator = ",";
         }
     }
     let held: Vec<Value> = state.holds().await.map_err(Fault::failed)?.iter().map(hold_json).collect();
     let rest = json!({ "held": held, "counts": counts(state).await? }).to_string();
-    write("],")?;
-    write(rest.trim_start_matches('{'))?;
-    write("\n")
+    put("],")?;
+    put(rest.trim_start_matches('{'))?;
+    put("\n")
 }
 
 fn hold_json(hold: &crate::state::HoldSummary) -> Value {

@@ -18,8 +18,10 @@ use crate::reconcile::policy::WorkingGroup;
 pub struct Draft<M> {
     /// The file itself.
     pub path: PathBuf,
-    /// The register, with its mapping as an `M`.
-    pub registrations: Option<(RegistrationsConfig, M)>,
+    /// Where the register is.
+    pub registrations: Option<RegistrationsConfig>,
+    /// How its tables and columns are called.
+    pub register_mapping: Option<M>,
     /// The audience.
     pub mailchimp: Option<MailchimpConfig>,
     /// Our own memory.
@@ -54,6 +56,7 @@ impl<M: DeserializeOwned> Draft<M> {
         Self {
             path: path.to_owned(),
             registrations: None,
+            register_mapping: None,
             mailchimp: None,
             state: None,
             sync: None,
@@ -82,15 +85,15 @@ impl<M: DeserializeOwned> Draft<M> {
     ///
     /// All problems of the file together.
     pub fn complete(self) -> Result<(Config, M), ConfigErrors> {
-        let Self { path, registrations, mailchimp, state, sync, guard, .. } = self;
+        let Self { path, registrations, register_mapping, mailchimp, state, sync, guard, .. } = self;
         if let Some(errors) = self.errors {
             return Err(errors);
         }
         // Whoever yields nothing has noted why: a verdict without a problem comes with every section.
         let missing = || whole_file(&path, "cannot be read".to_owned());
-        let (registrations, mapping) = registrations.ok_or_else(missing)?;
+        let mapping = register_mapping.ok_or_else(missing)?;
         let config = Config {
-            registrations,
+            registrations: registrations.ok_or_else(missing)?,
             mailchimp: mailchimp.ok_or_else(missing)?,
             state: state.ok_or_else(missing)?,
             sync: sync.ok_or_else(missing)?,

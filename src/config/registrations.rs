@@ -36,13 +36,17 @@ pub enum RegisterLocation {
     Mysql(SecretString),
 }
 
-/// Reads the section, and the mapping as an `M`, which knows the keys of the mapping and refuses others.
-pub(crate) fn read<M: DeserializeOwned>(section: &mut Section<'_>) -> Option<(RegistrationsConfig, M)> {
+/// Reads the section, and the mapping as an `M`, which knows the keys of the mapping and refuses others. The one is of
+/// use without the other to whoever looks for mistakes.
+pub(crate) fn read<M: DeserializeOwned>(
+    section: &mut Section<'_>,
+) -> (Option<RegistrationsConfig>, Option<M>) {
     let location = read_location(section);
     let rest = section.rest();
     let table = read_mapping::<toml::Table>(section, rest.clone());
     let mapping = read_mapping::<M>(section, rest);
-    Some((RegistrationsConfig { location: location?, mapping: table? }, mapping?))
+    let config = location.zip(table).map(|(location, mapping)| RegistrationsConfig { location, mapping });
+    (config, mapping)
 }
 
 fn read_location(section: &mut Section<'_>) -> Option<RegisterLocation> {
@@ -86,20 +90,48 @@ fn holds_password(rest: &str) -> bool {
     before_host || query.to_lowercase().contains("password=")
 }
 
+/// Reads the mapping without what is wrong in it, all of which is noted.
 fn read_mapping<M: DeserializeOwned>(section: &Section<'_>, table: Spanned<DeTable<'_>>) -> Option<M> {
     let at = table.span();
-    let value = Spanned::new(at.clone(), DeValue::Table(table.into_inner()));
-    let error = match M::deserialize(ValueDeserializer::from(value)) {
-        Ok(mapping) => return Some(mapping),
-        Err(error) => error,
+    let mut table = table.into_inner();
+    let mut n_set_aside = 0;
+    loop {
+        let value = Spanned::new(at.clone(), DeValue::Table(table.clone()));
+        let error = match M::deserialize(ValueDeserializer::from(value)) {
+            Ok(mapping) => return Some(mapping),
+            Err(error) => error,
+        };
+        let wrong = error.span().map_or(at.start, |span| span.start);
+        // What is missing may have been set aside, and was told then.
+        if n_set_aside == 0 || !error.message().starts_with("missing field") {
+            note(section, &error, wrong);
+        }
+        // What was found is set aside, to find what is behind it.
+        if !remove(&mut table, wrong) {
+            return None;
+        }
+        n_set_aside += 1;
+    }
+}
+
+/// Removes the innermost entry that stands at this byte of the file; whether there was one.
+fn remove(table: &mut DeTable<'_>, at: usize) -> bool {
+    let inner = table.iter_mut().any(|(_, value)| match value.get_mut() {
+        DeValue::Table(inner) => remove(inner, at),
+        _ => false,
+    });
+    let here = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+        (key.span().contains(&at) || value.span().contains(&at)).then(|| key.clone())
     };
-    let at = error.span().map_or(at.start, |span| span.start);
+    inner || table.iter().find_map(here).is_some_and(|key| table.remove(&key).is_some())
+}
+
+fn note(section: &Section<'_>, error: &toml::de::Error, at: usize) {
     let shown = error.to_string();
     // Serde's own message has no key; the printed form ends with it.
     let key = shown.lines().find_map(|line| line.strip_prefix("in `")?.strip_suffix('`')).unwrap_or_default();
     let name = section.name(key).trim_end().to_owned();
     section.document.problem(Some(at), name, &translate(error.message()));
-    None
 }
 
 /// Serde's words for an unknown key and an unknown word, in ours.

@@ -216,16 +216,20 @@ impl<'a> Draft<'a> {
     }
 
     /// The working groups of the member as it stands, each with why: none for somebody who left, and of those who are
-    /// in Mailchimp alone only for subscribers.
+    /// in Mailchimp alone only for subscribers whose rows were not removed: removed rows are an opt-out.
     pub(super) fn standing_groups(&self) -> BTreeMap<&'a str, String> {
         let subscribed = |contact: &Contact| contact.status == SubscriptionStatus::Subscribed;
         let belongs = match (&self.trio.remote, self.newest()) {
             (None, None) => false,
-            (Some(contact), None) => subscribed(contact),
+            (Some(contact), None) => subscribed(contact) && !self.lost_its_rows(),
             (_, Some(_)) => !self.has_left(),
         };
         let membership = self.newest().and_then(|row| row.membership.as_deref());
         if belongs { groups_of(self.policy, &self.desired, membership) } else { BTreeMap::new() }
+    }
+
+    fn lost_its_rows(&self) -> bool {
+        self.trio.base.as_ref().is_some_and(|base| !base.rows.is_empty())
     }
 
     fn has_left(&self) -> bool {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::model::{Dimension, Interest, MergeTag};
@@ -26,8 +27,10 @@ pub struct RegisterMapping {
     /// The IANA name of the zone of times that are written without an offset (`Europe/Zurich`, `UTC`).
     pub time_zone: Option<String>,
     /// How long to wait for the website's lock before the cycle is given up.
+    #[serde(deserialize_with = "span")]
     pub busy_timeout: SignedDuration,
     /// How far back each reading of changes begins: writes that took longer than this to be committed are missed by it.
+    #[serde(deserialize_with = "span")]
     pub overlap: SignedDuration,
 }
 
@@ -201,6 +204,13 @@ impl RegisterMapping {
         }
         mistakes
     }
+}
+
+/// A length of time, refused in our own words.
+fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedDuration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let refused = || D::Error::custom(format!("{text:?} is no duration; write 5s, 1m or 250ms"));
+    text.parse().map_err(|_| refused())
 }
 
 fn registration_id() -> String {

@@ -217,10 +217,15 @@ fn a_mailchimp_out_of_reach_at_the_start_is_waited_for() {
 #[test]
 fn a_reader_who_has_seen_enough_is_no_fault() {
     let stage = stage();
-    let mut command = command(&stage);
-    command.args(["plan", "--json"]).env("ROSTERD_LOG", "off").stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = command.spawn().unwrap();
-    drop(process.stdout.take());
-    let output = process.wait_with_output().unwrap();
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    for args in
+        [&["plan", "--json"][..], &["held", "--json"], &["held"], &["groups", "--csv"], &["groups", "--json"]]
+    {
+        let mut command = command(&stage);
+        command.args(args).env("ROSTERD_LOG", "off").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        drop(process.stdout.take());
+        let output = process.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.as_str()), (Some(0), ""), "{args:?}");
+    }
 }

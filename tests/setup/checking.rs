@@ -169,7 +169,9 @@ async fn times_need_a_zone_and_consent_a_time() {
         &[
             "error   [registrations] time_zone: times without an offset stand in \"updated_at\"; name their zone",
             consent,
-            "1 error, 1 notice.",
+            "notice  [registrations] table: 1 of 1 row cannot be synchronized: row 1: the column \"updated_at\" holds a time \
+             without an offset; set time_zone in [registrations]",
+            "1 error, 2 notices.",
         ],
     );
     stage.write(&text.replace("[mailchimp]", "table = \"people\"\ntime_zone = \"Mars/Base\"\n[mailchimp]"));
@@ -204,7 +206,10 @@ async fn the_first_three_rows_are_shown_as_rosterd_reads_them() {
     assert_eq!(lines[1], expected);
     assert!(lines[2].starts_with("  row 2: not synchronized: "), "{}", lines[2]);
     assert_eq!(lines[3], "  row 3: bo@alliance.test unsubscribed since 2026-01-01T12:00:00Z, supporter");
-    assert_eq!(lines[4..], ["", "Everything fits."]);
+    assert_eq!(lines[4], "");
+    let counted = "notice  [registrations] table: 1 of 4 rows cannot be synchronized: row 2: ";
+    assert!(lines[5].starts_with(counted), "{}", lines[5]);
+    assert_eq!(lines[6..], ["Everything fits, with 1 notice."]);
     assert_eq!(ran.stderr, "");
 }
 
@@ -270,4 +275,65 @@ async fn the_state_must_be_writable_and_of_these_sides() {
                  the configuration names sqlite:DIR/other.db#registrations: correct the configuration, or set [state] \
                  path to a file of its own";
     stage.check(2, &[other, "1 error."]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_cannot_be_synchronized_are_counted_whole_and_some_are_named() {
+    let stage = Stage::new().await;
+    stage.register(
+        "INSERT INTO registrations (id, email, subscription) VALUES
+           (1, 'ada@alliance.test', 'subscribed'), (2, 'b', 'subscribed'), (3, 'c@alliance.test', 'maybe'),
+           (4, 'd', 'subscribed'), (5, 'e', 'subscribed'), (6, 'f', 'subscribed');
+         INSERT INTO registration_interests VALUES (1, 'planet', 'Mars'), (2, 'planet', 'Venus');",
+    );
+    let ran = stage.run(&["check"]);
+    let found: Vec<&str> = ran.stdout.rsplit_once("\n\n").unwrap().1.lines().collect();
+    // It said "Everything fits." and showed the first three rows.
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    assert!(
+        found[0].starts_with("error   [registrations] table: 5 of 6 rows cannot be synchronized: row 2: "),
+        "{found:?}"
+    );
+    assert!(found[0].contains("; row 3: ") && found[0].ends_with("; and 2 more"), "{found:?}");
+    let planet = "notice  [registrations.interests] dimension: 2 interests of the dimension \"planet\", which no \
+                  [[interest]] maps, will not be synchronized";
+    assert_eq!(found[1..], [planet, "1 error, 1 notice."]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_mistake_of_a_section_is_told_at_once() {
+    let stage = Stage::new().await;
+    let text = fs::read_to_string(stage.path("rosterd.toml")).unwrap();
+    let wrong = "tabel = \"x\"\nbusy_timeout = \"5 parsecs\"\ntime_zone = \"Europe/Zurch\"\n\
+                 [registrations.columns]\nemial = \"mail\"\n[mailchimp]";
+    let more = "[[interest]]\ndimension = \"topic\"\ntag_prefix = \"topic: \"\n\
+                [[working_group]]\nname = \"Water\"\nany = [\"topic:Nope\", \"topik:Water\"]\n";
+    let text = format!("{}{more}", text.replace("[mailchimp]", wrong));
+    stage.write(&text);
+    let expected = [
+        "error   [registrations]: there is no key `tabel`; did you mean `table`? (line 3, column 1)",
+        "error   [registrations] busy_timeout: \"5 parsecs\" is no duration; write 5s, 1m or 250ms (line 4, column 16)",
+        "error   [registrations] columns: there is no key `emial`; did you mean `email`? (line 7, column 1)",
+        "error   [working_group] any: dimension `topik` of \"topik:Water\" is not mapped; add it as [[interest]] (line \
+         17, column 7)",
+    ];
+    let zone = "error   [registrations] time_zone: there is no time zone \"Europe/Zurch\"; use an IANA name such as \
+                Europe/Zurich";
+    let nope = "notice  [working_group] name \"Water\": \"topic:Nope\": the audience does not offer it, and the register \
+                could not be asked";
+    let mut told: Vec<&str> = expected.to_vec();
+    told.extend([zone, nope, "5 errors, 1 notice."]);
+    stage.check(2, &told);
+    stage.write(&text.replace("url = \"sqlite:registrations.db\"\n", ""));
+    let ran = stage.run(&["check"]);
+    for part in [
+        "[registrations] url: give exactly one of",
+        "`tabel`",
+        "5 parsecs",
+        "`emial`",
+        "Europe/Zurch",
+        "topik",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
+    }
 }

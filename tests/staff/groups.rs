@@ -42,3 +42,26 @@ async fn a_group_lists_its_members_and_why() {
     scene.run(&["groups", "Watr"]).await.ended(2).complains("\"Water Board\"");
     scene.run(&["groups", "--csv", "--json"]).await.ended(2).complains("not both");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_rows_are_gone_is_in_no_group_while_the_removal_waits() {
+    let scene = Scene::with(&["ada", "ben"]).await;
+    scene.run(&["pause"]).await.ended(0);
+    scene.alter("DELETE FROM registrations WHERE id = 2");
+    scene.run(&["sync"]).await;
+    assert_eq!(scene.sandbox.member(&email("ben")).unwrap()["status"], "subscribed");
+    // Ben stayed in the list for as long as nothing was written.
+    let listed = scene.run(&["groups", "Intergovernmental Finance", "--csv"]).await.ended(0).out;
+    assert!(listed.contains(&email("ada")) && !listed.contains(&email("ben")), "{listed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_cell_of_a_list_is_a_formula_or_breaks_it() {
+    let scene = Scene::with(&["ada"]).await;
+    scene.alter("UPDATE registrations SET first_name = '-2+3', last_name = '\"a\",' || char(10) || 'b'");
+    scene.run(&["sync"]).await.ended(0);
+    let csv = scene.run(&["groups", "Intergovernmental Finance", "--csv"]).await.ended(0).out;
+    let expected = "email,FNAME,LNAME,membership,why\n\
+                    ada@alliance.test,'-2+3,\"\"\"a\"\",\\nb\",member,topic:Finance\n";
+    assert_eq!(csv, expected);
+}

@@ -89,3 +89,41 @@ async fn a_state_of_other_sides_is_not_shown_as_if_it_were_of_these() {
     std::fs::write(scene.path("rosterd.toml"), ours).unwrap();
     scene.run(&["plan"]).await.ended(0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_anybody_typed_into_a_form_moves_no_terminal() {
+    let scene = Scene::with(&["ada"]).await;
+    scene.alter("UPDATE registrations SET first_name = 'a' || char(27) || '[31mred' || char(10) || 'line2' || char(8238)");
+    let ada = email("ada");
+    let spelled = "a\\u{1b}[31mred\\nline2";
+    scene.run(&["plan"]).await.ended(0).says(&[spelled, "\\u{202e}"]);
+    scene.run(&["sync"]).await.ended(0);
+    for args in
+        [&["plan"][..], &["member", "show", &ada], &["groups", "Intergovernmental Finance"], &["check"]]
+    {
+        let ran = scene.run(args).await;
+        let obeyed = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!ran.out.contains(obeyed), "{args:?}: {:?}", ran.out);
+        assert!(!ran.out.contains("\nline2"), "{args:?}: {}", ran.out);
+    }
+    // For programs it stays what it is, by the rules of JSON.
+    let shown = scene.run(&["member", "show", &ada, "--json"]).await.json();
+    assert!(
+        shown["local"]["values"]["FNAME"].as_str().unwrap().starts_with("a\u{1b}[31mred\nline2"),
+        "{shown}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_long_value_does_not_fill_the_screen() {
+    let scene = Scene::with(&["ada"]).await;
+    scene.alter(&format!("UPDATE registrations SET first_name = '{}'", "x".repeat(255)));
+    scene.run(&["sync"]).await.ended(0);
+    for args in [&["member", "show", &email("ada")][..], &["groups", "Intergovernmental Finance"]] {
+        let ran = scene.run(args).await.ended(0).says(&["…"]);
+        let table = ran.out.split("Trail").next().unwrap();
+        assert!(table.lines().filter(|line| line.contains("xxx")).count() <= 6, "{table}");
+        let mut cells = table.lines().filter(|line| !line.contains("https://"));
+        assert!(cells.all(|line| line.chars().count() <= 80), "{table}");
+    }
+}

@@ -1,8 +1,9 @@
 //! What `check` finds between the configuration, the register and the audience. Pure.
 
-use crate::cli::check::finding::{Finding, counted};
+use crate::cli::check::finding::Finding;
 use crate::cli::fit::{Audience, Lacking, MAX_MERGE_TAG, MAX_TAG, Rows, WebhookPlace, did_you_mean, lacking};
 use crate::cli::mapped::Mapped;
+use crate::cli::output::counted;
 use crate::config::InterestTarget;
 use crate::model::{Dimension, Interest};
 
@@ -20,8 +21,8 @@ pub(super) fn findings(mapped: &Mapped<'_>, rows: Option<&Rows>, audience: &Audi
     if let Some(rows) = rows {
         findings.extend(misfits(mapped, rows));
         findings.extend(interests(&lacking, rows, audience));
-        findings.extend(groups(mapped, rows, audience));
     }
+    findings.extend(groups(mapped, rows, audience));
     findings.extend(lacking.overflow().map(|problem| Finding::error("[interest]", problem)));
     // What is merely missing is told above, with what to do about it.
     let told = |warning: &&String| warning.starts_with("the audience has no ");
@@ -187,13 +188,16 @@ fn interests(lacking: &Lacking, rows: &Rows, audience: &Audience) -> Vec<Finding
 }
 
 /// A rule that names an interest which neither side knows can never hold.
-fn groups(mapped: &Mapped<'_>, rows: &Rows, audience: &Audience) -> Vec<Finding> {
+fn groups(mapped: &Mapped<'_>, rows: Option<&Rows>, audience: &Audience) -> Vec<Finding> {
     let mut findings = Vec::new();
     for group in mapped.working_groups {
         for interest in group.any.iter().chain(&group.all).chain(&group.none) {
             let there = audience.schema.dimensions.get(&interest.dimension);
             let offered = || there.into_iter().flat_map(|there| there.interests.values());
-            let used = rows.interests.keys().filter(|used| used.dimension == interest.dimension);
+            let used = rows
+                .into_iter()
+                .flat_map(|rows| rows.interests.keys())
+                .filter(|used| used.dimension == interest.dimension);
             let mut known: Vec<&String> = used.map(|used| &used.name).chain(offered()).collect();
             if known.contains(&&interest.name) {
                 continue;
@@ -208,7 +212,10 @@ fn groups(mapped: &Mapped<'_>, rows: &Rows, audience: &Audience) -> Vec<Finding>
             });
             let key = format!("[working_group] name {:?}", group.name);
             let rule = quoted(&interest.to_string());
-            findings.push(if is_tag {
+            findings.push(if rows.is_none() {
+                let problem = "the audience does not offer it, and the register could not be asked";
+                Finding::notice(key, format!("{rule}: {problem}{meant}"))
+            } else if is_tag {
                 Finding::notice(key, format!("no row of the register names {rule}{meant}"))
             } else {
                 let advice = format!("{}{PROVISION}", semicolon(&meant));

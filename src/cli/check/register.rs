@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::cli::check::finding::{Finding, chain};
+use crate::cli::check::finding::{Finding, Severity as Level, chain};
 use crate::cli::fit::{Rows, rows};
 use crate::cli::mapped::Mapped;
+use crate::cli::output::counted;
 use crate::cli::wiring::register_place;
 use crate::config::RegistrationsConfig;
 use crate::mailchimp::schema::FieldSchema;
@@ -53,6 +54,11 @@ pub(super) async fn look(
     register
 }
 
+/// What the mapping says by itself, where nobody knows which register it is of.
+pub(super) fn unseen(mapping: &RegisterMapping) -> Register {
+    Register { findings: mapping.mistakes().iter().map(of_mapping).collect(), ..Register::default() }
+}
+
 async fn look_into(
     register: &mut Register,
     place: &RegisterPlace,
@@ -78,11 +84,37 @@ pub(super) async fn count(
 ) -> Option<Rows> {
     let open = register.open.as_ref()?;
     match rows(open.as_ref(), mapping, &mapped.values().dimensions, fields).await {
-        Ok(rows) => Some(rows),
+        Ok(rows) => {
+            register.findings.extend(unusable(&rows, &register.findings));
+            Some(rows)
+        }
         Err(error) => {
             register.findings.push(of_error(&error));
             None
         }
+    }
+}
+
+/// How many rows Rosterd has to leave alone; where it is most of them, the mapping is wrong rather than the rows, which
+/// may have been found already.
+fn unusable(rows: &Rows, found: &[Finding]) -> Option<Finding> {
+    let examples: Vec<String> =
+        rows.examples.iter().map(|(id, problem)| format!("row {id}: {problem}")).collect();
+    let rest = rows.unusable - examples.len() as u64;
+    let rest = if rest == 0 { String::new() } else { format!("; and {rest} more") };
+    let problem = format!(
+        "{} of {} cannot be synchronized: {}{rest}",
+        rows.unusable,
+        counted(rows.all, "row"),
+        examples.join("; ")
+    );
+    let key = "[registrations] table";
+    match rows.unusable {
+        0 => None,
+        most if most * 2 > rows.all && found.iter().all(|found| found.severity != Level::Error) => {
+            Some(Finding::error(key, problem))
+        }
+        _ => Some(Finding::notice(key, problem)),
     }
 }
 

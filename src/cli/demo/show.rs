@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cli::exit::Fault;
 use crate::cli::output::say;
+use crate::cli::shown::cut;
 use crate::cycle::{Cycle, read_schema};
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{Order, PageRequest, Shelf};
@@ -22,12 +23,6 @@ pub(super) fn chapter(title: &str) -> Result<(), Fault> {
 
 /// One line of three columns.
 fn line(label: &str, local: &str, remote: &str) -> Result<(), Fault> {
-    let cut = |text: &str, width: usize| -> String {
-        if text.chars().count() <= width {
-            return text.to_owned();
-        }
-        text.chars().take(width - 1).chain(['…']).collect()
-    };
     let (label_width, local_width, remote_width) = WIDTHS;
     let (local, remote) = (cut(local, local_width), cut(remote, remote_width));
     say(format!("  {label:label_width$}{local:local_width$}  {remote}").trim_end())

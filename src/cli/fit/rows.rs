@@ -11,9 +11,18 @@ use crate::registrations::{ReadRegistrations, RegisterError, split};
 /// How many rows are read at a time.
 const PAGE: usize = 1_000;
 
+/// How many rows that cannot be synchronized are named.
+const EXAMPLES: usize = 3;
+
 /// What the rows say, counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::cli) struct Rows {
+    /// How many rows there are.
+    pub(in crate::cli) all: u64,
+    /// How many of them cannot be synchronized as they stand.
+    pub(in crate::cli) unusable: u64,
+    /// The first of those, each with why.
+    pub(in crate::cli) examples: Vec<(RegistrationId, String)>,
     /// How many rows name each interest; none where only a column of the mapping stands for it.
     pub(in crate::cli) interests: BTreeMap<Interest, u64>,
     /// The values of each merge field that the audience has.
@@ -57,7 +66,12 @@ pub(in crate::cli) async fn rows(
     loop {
         let page = register.page(after.as_ref(), PAGE).await?;
         let (n_rows, last) = (page.len(), page.last().map(|row| row.id().clone()));
-        for row in split(page).0 {
+        let (usable, unusable) = split(page);
+        rows.all += n_rows as u64;
+        rows.unusable += unusable.len() as u64;
+        let left = EXAMPLES.saturating_sub(rows.examples.len());
+        rows.examples.extend(unusable.into_iter().take(left).map(|row| (row.id, row.problem)));
+        for row in usable {
             rows.count(row, fields);
         }
         if n_rows < PAGE {

@@ -1,11 +1,12 @@
 //! The members of a group on paper: a table, comma-separated values or JSON, written as they come.
 
-use std::io::{Stdout, Write};
+use std::io::Stdout;
 
 use serde_json::{Map, Value, json};
 
 use crate::cli::exit::Fault;
-use crate::cli::output::{print_table, say, table};
+use crate::cli::output::{print_table, put, say, table, unprinted};
+use crate::cli::shown::{short, shown};
 use crate::model::{EmailAddress, MergeTag, Registration};
 use crate::reconcile::policy::{Policy, WorkingGroup};
 use crate::reconcile::trio::Trio;
@@ -75,7 +76,7 @@ pub(super) struct Roll<'a> {
 enum Writer {
     Table,
     Csv(Box<csv::Writer<Stdout>>),
-    Json(Stdout),
+    Json,
 }
 
 impl<'a> Roll<'a> {
@@ -85,14 +86,13 @@ impl<'a> Roll<'a> {
             Form::Table => Writer::Table,
             Form::Csv => {
                 let mut writer = csv::Writer::from_writer(std::io::stdout());
-                writer.write_record(head(tags)).map_err(Fault::failed)?;
+                writer.write_record(head(tags)).map_err(unwritten)?;
                 Writer::Csv(Box::new(writer))
             }
             Form::Json => {
-                let mut out = std::io::stdout();
                 let head = json!({ "group": group.name, "tag": group.tag }).to_string();
-                write!(out, "{},\"members\":[", head.trim_end_matches('}')).map_err(Fault::failed)?;
-                Writer::Json(out)
+                put(&format!("{},\"members\":[", head.trim_end_matches('}')))?;
+                Writer::Json
             }
         };
         Ok(Self { tags, count: 0, writer })
@@ -108,20 +108,20 @@ impl<'a> Roll<'a> {
                 let head = head(self.tags);
                 let mut table = table(&head.iter().map(String::as_str).collect::<Vec<_>>());
                 for member in &members {
-                    table.add_row(member.cells(self.tags));
+                    table.add_row(member.cells(self.tags).iter().map(|text| short(text)));
                 }
                 print_table(&table)?;
             }
             Writer::Csv(writer) => {
                 for member in &members {
                     let cells = member.cells(self.tags);
-                    writer.write_record(cells.iter().map(|text| cell(text))).map_err(Fault::failed)?;
+                    writer.write_record(cells.iter().map(|text| cell(text))).map_err(unwritten)?;
                 }
             }
-            Writer::Json(out) => {
+            Writer::Json => {
                 for (n, member) in members.iter().enumerate() {
                     let separator = if self.count + n == 0 { "" } else { "," };
-                    write!(out, "{separator}{}", member.json(self.tags)).map_err(Fault::failed)?;
+                    put(&format!("{separator}{}", member.json(self.tags)))?;
                 }
             }
         }
@@ -137,8 +137,8 @@ impl<'a> Roll<'a> {
                 1 => say("1 member."),
                 count => say(&format!("{count} members.")),
             },
-            Writer::Csv(mut writer) => writer.flush().map_err(Fault::failed),
-            Writer::Json(mut out) => writeln!(out, "]}}").map_err(Fault::failed),
+            Writer::Csv(mut writer) => writer.flush().map_err(unprinted),
+            Writer::Json => put("]}\n"),
         }
     }
 }
@@ -151,16 +151,22 @@ fn head(tags: &[MergeTag]) -> Vec<String> {
         .collect()
 }
 
-/// A cell that no spreadsheet takes for a formula: what is in it, anybody may have typed into a form.
+/// What it means that a row of comma-separated values cannot be written.
+pub(super) fn unwritten(error: csv::Error) -> Fault {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => unprinted(error),
+        other => Fault::failed(anyhow::anyhow!("comma-separated values cannot be written: {other:?}")),
+    }
+}
+
+/// A cell that no spreadsheet takes for a formula and no terminal obeys: what is in it, anybody may have typed into a
+/// form. A telephone number is set off, too: `-2-3` would be reckoned out.
 /// <https://owasp.org/www-community/attacks/CSV_Injection>
 pub(super) fn cell(text: &str) -> String {
-    let number = |rest: &str| rest.chars().all(|c| c.is_ascii_digit() || " .,()-/".contains(c));
-    let formula = match text.chars().next() {
-        Some('=' | '@' | '\t' | '\r') => true,
-        Some('+' | '-') => !number(text.get(1..).unwrap_or_default()),
-        _ => false,
-    };
-    if formula { format!("'{text}") } else { text.to_owned() }
+    let begins_formula =
+        |c: char| matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠') || c.is_control();
+    let mark = if text.starts_with(begins_formula) { "'" } else { "" };
+    format!("{mark}{}", shown(text))
 }
 
 #[cfg(test)]
@@ -173,7 +179,11 @@ mod tests {
             ("Ada", "Ada"),
             ("=HYPERLINK(\"http://x\")", "'=HYPERLINK(\"http://x\")"),
             ("@SUM(A1)", "'@SUM(A1)"),
-            ("+41 (0)31 300-20", "+41 (0)31 300-20"),
+            ("+41 (0)31 300-20", "'+41 (0)31 300-20"),
+            ("-2-3", "'-2-3"),
+            ("＝1+1", "'＝1+1"),
+            ("\t=1+1", "'\\t=1+1"),
+            ("a\u{1b}[31m\nb", "a\\u{1b}[31m\\nb"),
             ("-2+3+cmd|' /C calc'!A0", "'-2+3+cmd|' /C calc'!A0"),
             ("", ""),
         ] {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
 use crate::cli::moments::minute;
+use crate::cli::shown::short;
 use crate::model::{Contact, Dimension, Interest, Key, MergeTag, Registration, Value};
 use crate::reconcile::consent::local_word;
 use crate::reconcile::policy::{DimensionKind, DimensionRule, FieldRule, Policy};
@@ -81,7 +82,7 @@ fn values(trio: &Trio, policy: &Policy) -> Vec<Line> {
     };
     let fields = policy.fields.keys().map(|tag| {
         let key = Key::Field(tag.clone());
-        show(tag.as_str(), &move |values| values.get(&key).map(|value| value.as_text().to_owned()))
+        show(tag.as_str(), &move |values| values.get(&key).map(|value| short(value.as_text())))
     });
     let dimensions = policy
         .dimensions

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
+use crate::model::Dimension;
 use crate::registrations::RegisterError;
 use crate::registrations::layout::{Column, InterestPlace};
 use crate::registrations::mapping::{MappedValues, Name, RegisterMapping};
@@ -17,6 +18,9 @@ use crate::registrations::times::{BadTime, read_time};
 
 /// How many rows are shown.
 const SAMPLES: usize = 3;
+
+/// How many dimensions that nobody maps are named.
+const DIMENSIONS: usize = 5;
 
 /// Looks at the register in `path`: what is missing, whether it can be written, what stands in it. Changes nothing.
 ///
@@ -41,7 +45,7 @@ fn examine(opening: Opening) -> Result<RegisterReport, Fault> {
         return Ok(RegisterReport { problems, features: None, rows: 0, samples: Vec::new() });
     }
     drop(conn);
-    let mapping = opening.mapping.clone();
+    let (mapping, values) = (opening.mapping.clone(), opening.values.clone());
     let writing = Opening { access: Access::ReadWrite, ..opening.clone() };
     let link = Link::open(opening)?;
     let mut problems = Vec::new();
@@ -51,6 +55,7 @@ fn examine(opening: Opening) -> Result<RegisterReport, Fault> {
     problems.extend(switched_off(&link, &mapping));
     problems.extend(slow(&link)?);
     problems.extend(silent_interests(&link)?);
+    problems.extend(unmapped_interests(&link, &values)?);
     problems.sort_by_key(|problem| problem.severity);
     let text = format!("SELECT count(*) {} WHERE {}", link.sql.from, link.sql.live);
     let rows: i64 = link.conn.query_row(&text, [], |row| row.get(0))?;
@@ -217,4 +222,37 @@ fn silent_interests(link: &Link) -> Result<Option<MappingProblem>, Fault> {
                        interests, only full cycles notice them";
         MappingProblem::notice("registrations.interests.table", problem.to_owned())
     }))
+}
+
+/// Interests of dimensions that the configuration does not map: they are neither read nor touched, and may be a slip.
+fn unmapped_interests(link: &Link, values: &MappedValues) -> Result<Vec<MappingProblem>, Fault> {
+    let InterestPlace::Rows { table, dimension, .. } = &link.layout.interests else { return Ok(Vec::new()) };
+    let column = quoted(&dimension.name);
+    let text = format!(
+        "SELECT CAST({column} AS TEXT) AS dimension, count(*) FROM {} WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 1",
+        quoted(table)
+    );
+    let mut statement = link.conn.prepare(&text)?;
+    let mut rows = statement.query([])?;
+    let (mut problems, mut n_more) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let (name, count): (String, i64) = (row.get(0)?, row.get(1)?);
+        if values.dimensions.contains(&Dimension::new(&name)) {
+            continue;
+        }
+        if problems.len() == DIMENSIONS {
+            n_more += 1;
+            continue;
+        }
+        let word = if count == 1 { "interest" } else { "interests" };
+        let problem = format!(
+            "{count} {word} of the dimension {name:?}, which no [[interest]] maps, will not be synchronized"
+        );
+        problems.push(MappingProblem::notice("registrations.interests.dimension", problem));
+    }
+    if n_more > 0 {
+        let problem = format!("and {n_more} more dimensions that are not mapped");
+        problems.push(MappingProblem::notice("registrations.interests.dimension", problem));
+    }
+    Ok(problems)
 }
