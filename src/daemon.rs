@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 use crate::cycle::Cycle;
 use crate::worker::{Bell, Health, Rhythm, work};
 
-/// The operations under way are finished within this long after a signal, or left to the next start to look into.
-const GRACE: Duration = Duration::from_secs(8);
+/// The operations under way are finished within this long after a signal, or left to the next start to look into: with
+/// what `main` gives to calls that cannot be interrupted, less than the ten seconds after which people reach for SIGKILL.
+const GRACE: Duration = Duration::from_secs(7);
 
 /// What goes wrong beside the cycles.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +30,7 @@ pub enum Ended {
     Reload,
 }
 
-/// The signals that the process obeys, none of which is lost from here on.
+/// The signals that the process obeys. Made once: what comes while it starts again is heard afterwards.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -38,12 +39,13 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen.
+    /// Begins to listen: from now on the signals end the process no more by themselves.
     ///
     /// # Errors
     ///
     /// The operating system refuses signal handlers.
     pub fn listen() -> Result<Self, DaemonError> {
+        let listen = |kind| signal(kind).map_err(DaemonError::Signals);
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
@@ -51,9 +53,18 @@ impl Signals {
         })
     }
 
-    /// Waits for the next signal; what it says.
+    /// Waits until SIGTERM or SIGINT says that the process is to end.
+    pub async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => (),
+            _ = self.interrupt.recv() => (),
+        }
+    }
+
+    /// Waits for any of them; one that ends the process goes before one that does not.
     pub async fn next(&mut self) -> Ended {
         tokio::select! {
+            biased;
             _ = self.terminate.recv() => Ended::Stopped,
             _ = self.interrupt.recv() => Ended::Stopped,
             _ = self.hangup.recv() => Ended::Reload,
@@ -68,22 +79,34 @@ pub async fn run(cycle: &Cycle, rhythm: Rhythm, bell: &Bell, signals: &mut Signa
     let worker = work(cycle, rhythm, bell, &health, &cycle.stop);
     let mut worker = std::pin::pin!(worker);
     let ended = tokio::select! {
-        () = &mut worker => Ended::Stopped,
+        biased;
         ended = signals.next() => ended,
+        () = &mut worker => return Ended::Stopped,
     };
     tracing::info!("stopping: the operation under way is finished first");
-    end(&cycle.stop, worker).await;
-    ended
+    end(ended, &cycle.stop, worker, signals).await
 }
 
-fn listen(kind: SignalKind) -> Result<Signal, DaemonError> {
-    signal(kind).map_err(DaemonError::Signals)
-}
-
-/// Tells the worker to stop and waits for it, but not for ever.
-async fn end(stop: &CancellationToken, worker: impl Future<Output = ()>) {
+/// Tells the worker to stop and waits for it, but not for ever; hears meanwhile whether the process is to end, too.
+async fn end(
+    mut ended: Ended,
+    stop: &CancellationToken,
+    worker: impl Future<Output = ()>,
+    signals: &mut Signals,
+) -> Ended {
     stop.cancel();
-    if tokio::time::timeout(GRACE, worker).await.is_err() {
-        tracing::warn!("stopped with an operation under way: the next start looks what became of it");
+    let mut worker = std::pin::pin!(tokio::time::timeout(GRACE, worker));
+    loop {
+        tokio::select! {
+            finished = &mut worker => {
+                if finished.is_err() {
+                    tracing::warn!(
+                        "stopped with an operation under way: the next start looks what became of it"
+                    );
+                }
+                return ended;
+            }
+            () = signals.stop() => ended = Ended::Stopped,
+        }
     }
 }

@@ -23,16 +23,22 @@ pub(super) async fn run(cli: &Cli) -> Result<Ending, Fault> {
     loop {
         match daemon::run(&cycle, rhythm(&settings), &bell, &mut signals).await {
             Ended::Stopped => return Ok(Ending::Done),
-            Ended::Reload => match reload(cli, &settings, &cycle).await {
-                Ok((new_settings, new_cycle)) => {
-                    tracing::info!("the configuration was read again");
-                    (settings, cycle) = (new_settings, new_cycle);
-                }
-                Err(fault) => {
-                    keep_the_old(&fault);
-                    cycle.stop = tokio_util::sync::CancellationToken::new();
-                }
-            },
+            Ended::Reload => (),
+        }
+        let reloaded = tokio::select! {
+            biased;
+            () = signals.stop() => return Ok(Ending::Done),
+            reloaded = reload(cli, &settings, &cycle) => reloaded,
+        };
+        match reloaded {
+            Ok((new_settings, new_cycle)) => {
+                tracing::info!("the configuration was read again");
+                (settings, cycle) = (new_settings, new_cycle);
+            }
+            Err(fault) => {
+                keep_the_old(&fault);
+                cycle.stop = tokio_util::sync::CancellationToken::new();
+            }
         }
     }
 }

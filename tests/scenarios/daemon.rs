@@ -154,6 +154,61 @@ fn a_wrong_configuration_at_a_reload_leaves_the_old_one_in_force() {
     check_log(&mut stage, &daemon);
 }
 
+/// The website holds its register while the daemon wants to write an opt-out into it, for as long as this is kept.
+fn website_in_the_way(stage: &mut Stage, daemon: &mut Daemon) -> rusqlite::Connection {
+    let website = rusqlite::Connection::open(stage.path("registrations.db")).unwrap();
+    website.execute_batch("BEGIN IMMEDIATE").unwrap();
+    stage.audience.person().unsubscribe("ada@alliance.test").unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let begun = |stage: &Stage| -> i64 {
+        let sql = "SELECT COUNT(*) FROM operations WHERE outcome IS NULL";
+        stage.state().unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    while begun(stage) == 0 {
+        assert!(Instant::now() < deadline, "nothing is written:\n{}", daemon.log.join("\n"));
+        std::thread::yield_now();
+    }
+    website
+}
+
+/// Two members on both sides, and a register that is waited for a long time.
+fn patient_stage() -> Stage {
+    let stage = stage();
+    let path = stage.path("rosterd.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let patient = text.replace("[registrations]\n", "[registrations]\nbusy_timeout = \"5m\"\n");
+    assert_ne!(patient, text);
+    std::fs::write(path, patient).unwrap();
+    stage
+}
+
+#[test]
+fn a_daemon_that_is_told_to_stop_while_it_reloads_stops() {
+    let mut stage = patient_stage();
+    let mut daemon = Daemon::start(&stage);
+    daemon.until_said("rosterd is running");
+    let website = website_in_the_way(&mut stage, &mut daemon);
+    daemon.signal("HUP");
+    daemon.until_said("the operation under way is finished first");
+    daemon.signal("TERM");
+    drop(website);
+    assert_eq!(daemon.ended(), Some(0));
+    assert_eq!(stage.register.count("unsubscribed"), "1");
+}
+
+#[test]
+fn a_register_that_lets_nobody_write_keeps_no_daemon_from_stopping() {
+    let mut stage = patient_stage();
+    let mut daemon = Daemon::start(&stage);
+    daemon.until_said("rosterd is running");
+    let website = website_in_the_way(&mut stage, &mut daemon);
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended(), Some(0));
+    drop(website);
+    assert_eq!(run(&mut stage, "rosterd sync").exit, 0);
+    assert_eq!(stage.register.count("unsubscribed"), "1");
+}
+
 /// The log of the daemon is as that of every command, and tells of its cycles by the documented fields.
 fn check_log(stage: &mut Stage, daemon: &Daemon) {
     stage.log.extend(daemon.log.clone());
