@@ -26,6 +26,7 @@ mod error;
 mod events;
 mod holds;
 mod joining;
+mod left_behind;
 mod lock;
 mod members;
 mod missing;

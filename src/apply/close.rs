@@ -173,7 +173,7 @@ fn move_base(
     closing.rows.clone_from(&trio.local);
     closing.contact = match &trio.remote {
         Some(contact) => ContactNow::Shown(Box::new(contact.clone())),
-        None if matches!(operation, Operation::RemoteLeave { .. }) => ContactNow::Gone,
+        None if matches!(operation, Operation::RemoteLeave { .. }) => ContactNow::LeftBehind,
         None => ContactNow::AsBefore,
     };
 }

@@ -72,9 +72,7 @@ async fn one_member(
             Ok(Some(planned)) => {
                 work.replace(planned);
                 match work.under_way() {
-                    Some((planned, trio)) => {
-                        perform(targets, planned, trio).await.map_err(ApplyError::Remote)
-                    }
+                    Some((planned, trio)) => perform(targets, planned, trio).await,
                     None => Ok(Deed::Skipped("the member is gone")),
                 }
             }
@@ -95,9 +93,9 @@ async fn one_member(
     Ok((work, None))
 }
 
-async fn perform(targets: &Targets, planned: &Planned, trio: &mut Trio) -> Result<Deed, AudienceError> {
+async fn perform(targets: &Targets, planned: &Planned, trio: &mut Trio) -> Result<Deed, ApplyError> {
     if let Operation::RemoteCreate { .. } = &planned.operation {
-        return create_one(targets, &planned.operation, trio).await;
+        return Ok(create_one(targets, &planned.operation, trio).await?);
     }
     let Some(contact) = trio.remote.clone() else {
         return Ok(Deed::Skipped("the contact is gone"));
@@ -105,7 +103,7 @@ async fn perform(targets: &Targets, planned: &Planned, trio: &mut Trio) -> Resul
     let answered = match &planned.operation {
         Operation::RemoteStatus { decided, .. } => Some(set_status(targets, &contact, *decided).await?),
         Operation::RemoteLeave { decided, .. } => {
-            targets.remote.set_status(&targets.schema, &contact, *decided).await?;
+            leave_behind(targets, &planned.operation, trio, &contact, *decided).await?;
             None
         }
         Operation::RemoteArchive { .. } => {
@@ -134,6 +132,27 @@ async fn perform(targets: &Targets, planned: &Planned, trio: &mut Trio) -> Resul
     };
     trio.remote = answered;
     Ok(Deed::Done)
+}
+
+/// Unsubscribes a contact that stays behind. That is noted first: seen again, it is nobody's opt-out.
+async fn leave_behind(
+    targets: &Targets,
+    operation: &Operation,
+    trio: &Trio,
+    contact: &Contact,
+    decided: DecidedStatus,
+) -> Result<(), ApplyError> {
+    let base = trio.base.clone().unwrap_or_default();
+    let base = base.after(operation, &trio.local, None, &targets.policy);
+    targets.state.note_leave_taking(trio.id, contact.contact_id.clone(), base).await?;
+    match targets.remote.set_status(&targets.schema, contact, decided).await {
+        Ok(_) => Ok(()),
+        Err(error @ (AudienceError::Lost { .. } | AudienceError::Unreadable { .. })) => Err(error.into()),
+        Err(error) => {
+            targets.state.forget_leave_taking(contact.contact_id.clone()).await?;
+            Err(error.into())
+        }
+    }
 }
 
 /// Sets the status; where Mailchimp refuses `subscribed` for compliance, policy `direct` asks the person instead.

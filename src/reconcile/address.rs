@@ -65,7 +65,8 @@ impl Draft<'_> {
     fn settle_addresses(&mut self) {
         self.base.rows = self.trio.local.iter().map(|row| (row.id.clone(), row.email.clone())).collect();
         if let (Some(contact), Some(link)) = (&self.trio.remote, &mut self.base.contact) {
-            link.1 = contact.email.clone();
+            // Another contact where the one at the old address was left behind.
+            *link = (contact.contact_id.clone(), contact.email.clone());
         }
     }
 

@@ -7,7 +7,9 @@ use crate::model::{Contact, EmailAddress, MemberId, Registration, RegistrationId
 use crate::reconcile::trio::Base;
 use crate::state::error::{Fault, StateError};
 use crate::state::joining::{mark_for_recheck, unsettle};
-use crate::state::{EntryId, Outcome, Park, State, base, contacts, parked, pending, rows, trail};
+use crate::state::{
+    EntryId, Outcome, Park, State, base, contacts, left_behind, parked, pending, rows, trail,
+};
 
 /// What is known of the contact after an operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,8 +19,8 @@ pub enum ContactNow {
     AsBefore,
     /// The answer showed it.
     Shown(Box<Contact>),
-    /// The answer proved that it is not there.
-    Gone,
+    /// It stays behind, and is the member's no more.
+    LeftBehind,
 }
 
 /// How an operation ended.
@@ -102,7 +104,7 @@ fn close(tx: &Transaction<'_>, closing: &Closing, now: Timestamp) -> Result<(), 
     match &closing.contact {
         ContactNow::AsBefore => {}
         ContactNow::Shown(contact) => contacts::show(tx, member, contact)?,
-        ContactNow::Gone => contacts::forget(tx, member)?,
+        ContactNow::LeftBehind => left_behind::leave(tx, member)?,
     }
     match closing.outcome {
         Outcome::Lost | Outcome::Unknown => mark_for_recheck(tx, member),
@@ -189,7 +191,7 @@ mod tests {
             })
             .await
             .unwrap();
-        let first = Closing { contact: ContactNow::Gone, ..Closing::new(entry, member, Outcome::Done) };
+        let first = Closing { contact: ContactNow::LeftBehind, ..Closing::new(entry, member, Outcome::Done) };
         let second = Closing {
             pending: Some((email("a"), "again".to_owned())),
             ..Closing::new(entry, member, Outcome::Done)

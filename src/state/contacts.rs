@@ -5,10 +5,11 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use crate::model::{Contact, ContactId, MemberId, SubscriptionStatus};
 use crate::state::error::{Fault, StateError};
 use crate::state::joining::{
-    PutCounts, drop_if_empty, lacking_contact, mark_for_recheck, new_member, unsettle_and_unpark,
+    PutCounts, created_unheard, drop_if_empty, lacking_contact, mark_for_recheck, new_member,
+    unsettle_and_unpark,
 };
-use crate::state::text::{json, mark};
-use crate::state::{State, walk};
+use crate::state::text::{from_json, json, mark};
+use crate::state::{State, left_behind, walk};
 
 /// How a contact was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub(crate) struct ContactText {
     id: String,
     path_id: String,
     address: String,
-    archived: bool,
+    status: SubscriptionStatus,
     payload: String,
     mark: i64,
 }
@@ -37,7 +38,7 @@ impl ContactText {
             id: contact.contact_id.as_str().to_owned(),
             path_id: contact.path_id.clone(),
             address: contact.email.key(),
-            archived: contact.status == SubscriptionStatus::Archived,
+            status: contact.status,
             mark: mark(&payload),
             payload,
         })
@@ -94,6 +95,7 @@ impl State {
 }
 
 fn put(tx: &Transaction<'_>, contact: &ContactText, seen: Seen, counts: &mut PutCounts) -> Result<(), Fault> {
+    left_behind::recognize(tx, &contact.id, contact.status, seen)?;
     let known: Option<(i64, bool, bool)> = tx
         .prepare_cached(
             "SELECT id, contact_mark IS ?2, recheck FROM members INDEXED BY members_contact_mark
@@ -116,7 +118,7 @@ fn put(tx: &Transaction<'_>, contact: &ContactText, seen: Seen, counts: &mut Put
             counts.new += 1;
             let member = match known_by_path(tx, contact)? {
                 Some(member) => member,
-                None => match lacking_contact(tx, &contact.address)? {
+                None => match awaiting(tx, &contact.address, &contact.id)? {
                     Some(member) => member,
                     None => new_member(tx)?,
                 },
@@ -132,6 +134,15 @@ fn put(tx: &Transaction<'_>, contact: &ContactText, seen: Seen, counts: &mut Put
     walk::mark_contact(tx, member)
 }
 
+/// The member that a contact of this address belongs to: one that has none, else one that is out at its old address and
+/// whose creation at this one was never heard of.
+fn awaiting(tx: &Transaction<'_>, address: &str, contact: &str) -> Result<Option<MemberId>, Fault> {
+    match lacking_contact(tx, address, contact)? {
+        Some(member) => Ok(Some(member)),
+        None => created_unheard(tx, address),
+    }
+}
+
 /// The member whose contact was created in bulk: that answer names no `contact_id`, and the path's id stands for it
 /// until a page shows both. <https://mailchimp.com/developer/marketing/api/lists/batch-subscribe-or-unsubscribe/>
 fn known_by_path(tx: &Transaction<'_>, contact: &ContactText) -> Result<Option<MemberId>, Fault> {
@@ -144,7 +155,8 @@ fn known_by_path(tx: &Transaction<'_>, contact: &ContactText) -> Result<Option<M
 
 /// Stores the contact as the member's; whoever else holds a contact of its address is to be read by itself.
 fn attach(tx: &Transaction<'_>, member: MemberId, contact: &ContactText) -> Result<(), Fault> {
-    let ContactText { id, path_id: _, address, archived, payload, mark } = contact;
+    let ContactText { id, path_id: _, address, status, payload, mark } = contact;
+    let archived = *status == SubscriptionStatus::Archived;
     tx.prepare_cached(
         "UPDATE members SET contact_id = ?2, contact_address = ?3, archived = ?4, contact = ?5, contact_mark = ?6
          WHERE id = ?1",
@@ -205,24 +217,22 @@ pub(crate) fn forget(tx: &Transaction<'_>, member: MemberId) -> Result<(), Fault
 
 /// Moves a contact that stands alone under one of the member's addresses to the member.
 fn fold_successor(tx: &Transaction<'_>, member: MemberId, address: Option<&str>) -> Result<(), Fault> {
-    let successor: Option<(i64, String, String, bool, String)> = tx
+    let successor: Option<(i64, String)> = tx
         .prepare_cached(
-            "SELECT id, contact_id, contact_address, archived, contact FROM members AS m
+            "SELECT id, contact FROM members AS m
              WHERE contact IS NOT NULL AND base IS NULL AND id <> ?1
                AND contact_address IN (
                  SELECT ?2 UNION SELECT base_address FROM members WHERE id = ?1
                  UNION SELECT address FROM registrations WHERE member = ?1)
                AND NOT EXISTS (SELECT 1 FROM registrations WHERE member = m.id)
+               AND NOT EXISTS (SELECT 1 FROM left_behind WHERE contact_id = m.contact_id AND member = ?1)
              ORDER BY contact_address IS NOT ?2, id LIMIT 1",
         )?
-        .query_row(params![member.0, address], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-        })
+        .query_row(params![member.0, address], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some((other, id, address, archived, payload)) = successor else { return Ok(()) };
+    let Some((other, payload)) = successor else { return Ok(()) };
     remove_in_favour(tx, MemberId(other), member)?;
-    let mark = mark(&payload);
-    attach(tx, member, &ContactText { path_id: id.clone(), id, address, archived, payload, mark })?;
+    attach(tx, member, &ContactText::of(&from_json(&payload)?)?)?;
     unsettle_and_unpark(tx, member)?;
     walk::mark_contact(tx, member)
 }

@@ -25,16 +25,35 @@ impl std::ops::AddAssign for PutCounts {
 }
 
 /// The member without a contact that a new contact of this address belongs to: one with a row of the address
-/// before one whose base has it.
-pub(crate) fn lacking_contact(tx: &Transaction<'_>, address: &str) -> Result<Option<MemberId>, Fault> {
+/// before one whose base has it. Never one that left this very contact behind.
+pub(crate) fn lacking_contact(
+    tx: &Transaction<'_>,
+    address: &str,
+    contact: &str,
+) -> Result<Option<MemberId>, Fault> {
     let sql = "SELECT m.id FROM (
             SELECT member AS id, 0 AS place FROM registrations WHERE address = ?1
             UNION ALL
             SELECT id, 1 FROM members WHERE base_address = ?1 AND base IS NOT NULL
         ) AS candidate JOIN members AS m ON m.id = candidate.id
         WHERE m.contact IS NULL
+          AND NOT EXISTS (SELECT 1 FROM left_behind WHERE contact_id = ?2 AND member = m.id)
         ORDER BY candidate.place, m.base_address IS NOT ?1, m.id LIMIT 1";
-    first(tx, sql, address, None)
+    let found = tx.prepare_cached(sql)?.query_row(params![address, contact], |row| row.get(0));
+    Ok(found.optional()?.map(MemberId))
+}
+
+/// The member with a row of this address whose contact is out at another one, and whose last creation was never
+/// answered: a contact that shows at this address is what came of it.
+pub(crate) fn created_unheard(tx: &Transaction<'_>, address: &str) -> Result<Option<MemberId>, Fault> {
+    let sql = "SELECT m.id FROM registrations AS r JOIN members AS m ON m.id = r.member
+        WHERE r.address = ?1 AND m.contact IS NOT NULL AND m.contact_address <> ?1
+          AND json_extract(m.contact, '$.status') NOT IN ('subscribed', 'pending')
+          AND (SELECT outcome IN ('lost', 'unknown') FROM operations
+               WHERE member = m.id AND kind = 'remote_create' ORDER BY id DESC LIMIT 1)
+        ORDER BY m.id LIMIT 1";
+    let found = tx.prepare_cached(sql)?.query_row([address], |row| row.get(0));
+    Ok(found.optional()?.map(MemberId))
 }
 
 /// The member that a row of this address belongs to, other than `but`: one with a row of the address, else one
@@ -81,12 +100,8 @@ fn first(
     address: &str,
     but: Option<MemberId>,
 ) -> Result<Option<MemberId>, Fault> {
-    let mut statement = tx.prepare_cached(sql)?;
     let but = but.map(|member| member.0);
-    let found = match statement.parameter_count() {
-        1 => statement.query_row(params![address], |row| row.get(0)),
-        _ => statement.query_row(params![address, but], |row| row.get(0)),
-    };
+    let found = tx.prepare_cached(sql)?.query_row(params![address, but], |row| row.get(0));
     Ok(found.optional()?.map(MemberId))
 }
 

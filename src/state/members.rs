@@ -191,14 +191,20 @@ fn trio(connection: &Connection, row: &Row<'_>, observed_at: Timestamp) -> Resul
     let remote_address: Option<String> = row.get(3)?;
     let LocalSide { rows: local, unusable, addresses } = local(connection, id)?;
     let mut taken_remotely = false;
-    for address in addresses.iter().filter(|address| Some(*address) != remote_address.as_ref()) {
-        taken_remotely |= is_taken(
-            connection,
+    // The address that some rows are leaving may well be that of the contact that was left behind there.
+    let taken = match addresses.len() {
+        0 | 1 => {
             "SELECT EXISTS (SELECT 1 FROM members
-                WHERE contact IS NOT NULL AND contact_address = ?1 AND id <> ?2)",
-            address,
-            id,
-        )?;
+                WHERE contact IS NOT NULL AND contact_address = ?1 AND id <> ?2)"
+        }
+        _ => {
+            "SELECT EXISTS (SELECT 1 FROM members AS m
+                WHERE contact IS NOT NULL AND contact_address = ?1 AND id <> ?2
+                  AND NOT EXISTS (SELECT 1 FROM left_behind WHERE contact_id = m.contact_id AND member = ?2))"
+        }
+    };
+    for address in addresses.iter().filter(|address| Some(*address) != remote_address.as_ref()) {
+        taken_remotely |= is_taken(connection, taken, address, id)?;
     }
     let taken_locally = match remote_address {
         Some(address) if !addresses.contains(&address) => is_taken(

@@ -8,6 +8,7 @@ mod groups;
 mod halting;
 mod leaving;
 mod movement;
+mod moving;
 #[path = "../world/parts.rs"]
 mod parts;
 mod register;

@@ -52,6 +52,15 @@ CREATE INDEX registrations_member ON registrations (member);
 CREATE INDEX registrations_address ON registrations (address, member);
 CREATE INDEX registrations_problem ON registrations (seq) WHERE problem IS NOT NULL;
 
+-- Contacts that stay behind at an address that their member leaves: noted before each is unsubscribed, so that this is
+-- never taken for the person's word.
+CREATE TABLE left_behind (
+  contact_id TEXT PRIMARY KEY,
+  member     INTEGER NOT NULL REFERENCES members (id) ON DELETE CASCADE,
+  base       TEXT                       -- JSON: the member's base once the contact is out; NULL: it is
+) STRICT, WITHOUT ROWID;
+CREATE INDEX left_behind_member ON left_behind (member);
+
 CREATE TABLE tombstones (
   hash      TEXT PRIMARY KEY,
   at        TEXT NOT NULL,
