@@ -34,12 +34,13 @@ const STAGED: usize = 2;
 pub(super) struct Full {
     /// Contacts read.
     pub(super) contacts: u64,
-    /// The earliest time that the server told, where it told any.
+    /// The earliest time that the server told; of the whole walk, our own when it began where none was told.
     pub(super) watermark: Option<Timestamp>,
 }
 
 /// Reads every page of both shelves into the mirror.
 pub(super) async fn walk(sources: &Sources, schema: &AudienceSchema) -> Result<Full, ObserveError> {
+    let began = sources.clock.now();
     sources.state.begin_walk(Walk::Remote).await?;
     let expected = usize::try_from(sources.state.counts().await?.with_contact).unwrap_or(0);
     let (living, archived) = try_join(
@@ -49,7 +50,7 @@ pub(super) async fn walk(sources: &Sources, schema: &AudienceSchema) -> Result<F
     .await?;
     Ok(Full {
         contacts: living.contacts + archived.contacts,
-        watermark: [living.watermark, archived.watermark].into_iter().flatten().min(),
+        watermark: [living.watermark, archived.watermark].into_iter().flatten().min().or(Some(began)),
     })
 }
 
@@ -59,8 +60,8 @@ pub(super) async fn follow_up(
     schema: &AudienceSchema,
     watermark: Option<Timestamp>,
 ) -> Result<(), ObserveError> {
-    let began = watermark.unwrap_or_else(|| sources.clock.now());
-    walk_since(sources, schema, began.checked_sub(BEFORE).ok()).await?;
+    let since = watermark.and_then(|began| began.checked_sub(BEFORE).ok());
+    walk_since(sources, schema, since).await?;
     Ok(())
 }
 

@@ -3,14 +3,17 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rosterd::mailchimp::transport::{Request, Response};
+use rosterd::mailchimp::transport::{Method, Request, Response};
 use rosterd::model::EmailAddress;
 use rosterd::reconcile::policy::Policy;
+use rosterd::sandbox::{Fault, FaultKind};
 use rosterd::worker::{Health, Rhythm, one_cycle};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::world::World;
+
+const MEMBER: &str = "/lists/{list_id}/members/{subscriber_hash}";
 
 /// What a contact may show that nobody can read.
 fn oddities() -> [Value; 3] {
@@ -167,4 +170,17 @@ async fn while_no_full_cycle_comes_to_its_end_the_others_go_on() {
     one_cycle(&world.cycle, rhythm, &health).await;
     assert_eq!(health.borrow().last.as_ref().map(|report| report.kind.as_str()), Some("full"));
     assert_eq!(health.borrow().full_failed, None);
+}
+
+#[tokio::test]
+async fn a_contact_that_mailchimp_refuses_to_show_stops_no_cycle() {
+    let world = world().await;
+    let kind = FaultKind::Refused(400, "Invalid Resource".to_owned(), "Nobody knows why.".to_owned());
+    world.sandbox.faults().add(Fault::new(kind).on_method(Method::Get).on_path(MEMBER).always());
+    let named = vec![EmailAddress::parse(&email(1)).unwrap()];
+    world.cycle.state.add_pending(named, "a test".to_owned(), world.clock.now()).await.unwrap();
+    world.sync().await;
+    assert!(world.note(&email(1)).contains("Nobody knows why."), "{}", world.note(&email(1)));
+    world.sandbox.faults().clear();
+    assert_the_rest_goes_on(&world).await;
 }

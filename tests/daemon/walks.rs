@@ -65,6 +65,26 @@ async fn what_changes_while_mailchimp_takes_its_time_for_the_first_page_is_seen_
 }
 
 #[tokio::test]
+async fn what_changes_during_a_long_full_walk_is_seen_though_no_answer_tells_the_time() {
+    let world = world().await;
+    let (person, clock, mut answered) = (world.person(), world.clock.clone(), false);
+    world.tap.retell(move |request, response| {
+        if request.target.contains("sort_field=timestamp_opt") {
+            response.date = None;
+            if !answered {
+                answered = true;
+                person.unsubscribe("p1@alliance.test").unwrap();
+                clock.advance(std::time::Duration::from_secs(600));
+            }
+        }
+    });
+    world.sync_full().await;
+    world.tap.calm();
+    world.assert_both("p1@alliance.test", "unsubscribed");
+    world.assert_quiet().await;
+}
+
+#[tokio::test]
 async fn a_changed_mapping_is_in_force_from_the_next_cycle_on() {
     let world = world().await.restart_with_topics_in(Topics::Tags).await;
     world.sql("INSERT INTO registration_interests VALUES (2, 'topic', 'Health')");
