@@ -1,5 +1,7 @@
 //! The command line: every command and flag with its help text, and nothing else.
 
+mod adoption;
+mod asking;
 mod check;
 mod demo;
 mod exit;
@@ -38,7 +40,8 @@ pub use exit::{Ending, Fault};
 #[derive(Debug, Parser)]
 #[command(name = "rosterd", version, propagate_version = true, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// The configuration file [default: `$ROSTERD_CONFIG`, else /etc/rosterd/rosterd.toml, else ./rosterd.toml]
+    /// The configuration file; demo, sandbox and init go by none [default: `$ROSTERD_CONFIG`, else
+    /// /etc/rosterd/rosterd.toml, else ./rosterd.toml]
     #[arg(long, global = true, value_name = "PATH")]
     pub config: Option<PathBuf>,
     /// How log lines are written [default: pretty on a terminal, else json]
@@ -89,7 +92,7 @@ pub enum Command {
     /// Write again
     Resume(Output),
     /// Show what the guard holds
-    Held(Output),
+    Held(HeldArgs),
     /// Let a hold through in the next cycle
     Approve(HoldArgs),
     /// Keep a hold from ever happening
@@ -174,6 +177,17 @@ pub enum MemberCommand {
     },
 }
 
+/// Arguments of `held`.
+#[derive(Debug, Args)]
+pub struct HeldArgs {
+    /// Only this hold, with everything that it lists
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    /// How to print
+    #[command(flatten)]
+    pub output: Output,
+}
+
 /// Arguments of `approve` and `reject`.
 #[derive(Debug, Args)]
 pub struct HoldArgs {
@@ -245,6 +259,12 @@ pub async fn run(cli: &Cli) -> Result<Ending, Fault> {
         None => telemetry::LogFormat::for_stderr(),
     };
     telemetry::start(format, log_filter(&ProcessEnvironment).as_deref()).map_err(Fault::usage)?;
+    if cli.config.is_some()
+        && matches!(cli.command, Command::Demo(_) | Command::Sandbox(_) | Command::Init(_))
+    {
+        let said = "--config is of no use here: demo, sandbox and init go by no configuration";
+        return Err(Fault::usage(anyhow::anyhow!(said)));
+    }
     match &cli.command {
         Command::Run => run::run(cli).await,
         Command::Plan(args) => plan::run(cli, args).await,
@@ -254,7 +274,7 @@ pub async fn run(cli: &Cli) -> Result<Ending, Fault> {
         Command::Member(command) => member::run(cli, command).await,
         Command::Pause(output) => pause::pause(cli, *output).await,
         Command::Resume(output) => pause::resume(cli, *output).await,
-        Command::Held(output) => held::held(cli, *output).await,
+        Command::Held(args) => held::held(cli, args).await,
         Command::Approve(args) => held::approve(cli, args).await,
         Command::Reject(args) => held::reject(cli, args).await,
         Command::Groups(args) => groups::run(cli, args).await,

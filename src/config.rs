@@ -23,6 +23,7 @@ mod web_address;
 mod working_groups;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -50,6 +51,9 @@ use crate::config::mapping::Mapped;
 use crate::config::section::{Document, Section};
 use crate::config::working_groups::Taken;
 use crate::reconcile::policy::{Policy, WorkingGroup};
+
+/// What `rosterd init` calls the file.
+const FILE_NAME: &str = "rosterd.toml";
 
 /// Everything the file says, checked, with the secrets it points at.
 #[derive(Clone, Debug)]
@@ -177,8 +181,15 @@ fn read_root<M: DeserializeOwned>(path: &Path, mut root: Section<'_>) -> Draft<M
 }
 
 fn read_file(path: &Path) -> Result<String, ConfigErrors> {
-    fs::read_to_string(path)
-        .map_err(|error| whole_file(path, format!("cannot be read: {error}; `rosterd init` writes one")))
+    fs::read_to_string(path).map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::NotFound => "`rosterd init` writes one".to_owned(),
+            ErrorKind::IsADirectory => format!("name the file in it, {}", path.join(FILE_NAME).display()),
+            ErrorKind::PermissionDenied => "let the user who runs rosterd read it".to_owned(),
+            _ => "name a file of text".to_owned(),
+        };
+        whole_file(path, format!("cannot be read: {error}; {advice}"))
+    })
 }
 
 /// Parses the text; a broken text is all that can be said about the file.

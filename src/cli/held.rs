@@ -7,7 +7,7 @@ use crate::cli::looking::state_to_look_at;
 use crate::cli::moments::{ago, minute};
 use crate::cli::output::{operations, print_json, put, say};
 use crate::cli::wiring::shared_state;
-use crate::cli::{Cli, HoldArgs, Output};
+use crate::cli::{Cli, HeldArgs, HoldArgs};
 use crate::clock::Clock;
 use crate::cycle::ADOPTION;
 use crate::state::{Decision, HeldOperation, HoldSummary, Pause, State, StateError};
@@ -22,16 +22,21 @@ const SHOWN: usize = 20;
 const MISSING: &str = "missing";
 
 /// Shows what is held.
-pub(super) async fn held(cli: &Cli, output: Output) -> Result<Ending, Fault> {
+pub(super) async fn held(cli: &Cli, args: &HeldArgs) -> Result<Ending, Fault> {
     let state = state_to_look_at(cli).await?;
-    let holds = state.holds().await.map_err(Fault::failed)?;
-    if output.json {
+    let mut holds = state.holds().await.map_err(Fault::failed)?;
+    if let Some(given) = &args.id {
+        let id = resolve(&state, given).await?;
+        holds.retain(|hold| hold.id == id);
+    }
+    let shown = if args.id.is_some() { usize::MAX } else { SHOWN };
+    if args.output.json {
         print_holds_json(&state, &holds).await?;
     } else if holds.is_empty() {
         say("Nothing is held.")?;
     } else {
         for hold in &holds {
-            print_hold(&state, hold).await?;
+            print_hold(&state, hold, shown).await?;
         }
     }
     let open = holds.iter().any(|hold| hold.decision == Decision::Open);
@@ -154,17 +159,22 @@ async fn say_what_is_open(state: &State) -> Result<Ending, Fault> {
 }
 
 /// One hold for people: why, what, and what to do.
-async fn print_hold(state: &State, hold: &HoldSummary) -> Result<(), Fault> {
+async fn print_hold(state: &State, hold: &HoldSummary, shown: usize) -> Result<(), Fault> {
     let since = format!("since {} UTC ({})", minute(hold.since), ago(Clock::System.now(), hold.since));
     say(&format!("{}  {}  {}  {since}", hold.id, hold.class, operations(hold.count)))?;
     say(&format!("  {}", hold.reason))?;
-    let lines = state.held_operations(hold.id.clone(), 0, SHOWN).await.map_err(Fault::failed)?;
-    for held in &lines {
-        say(&format!("    {}", line(held)))?;
+    let (mut after, mut n_shown) = (0, 0);
+    while n_shown < shown {
+        let limit = PAGE.min(shown - n_shown);
+        let page = state.held_operations(hold.id.clone(), after, limit).await.map_err(Fault::failed)?;
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        n_shown += page.len();
+        page.iter().try_for_each(|held| say(&format!("    {}", line(held))))?;
     }
-    let rest = hold.count.saturating_sub(lines.len() as u64);
+    let rest = hold.count.saturating_sub(n_shown as u64);
     if rest > 0 {
-        say(&format!("    … and {rest} more: rosterd held --json lists all"))?;
+        say(&format!("    … and {rest} more: rosterd held {} lists all", hold.id))?;
     }
     let next = match hold.decision {
         Decision::Open => format!("rosterd approve {0}   or   rosterd reject {0}", hold.id),

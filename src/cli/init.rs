@@ -1,7 +1,7 @@
 //! `rosterd init`: a commented configuration and an empty register, ready to `check`.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +49,14 @@ pub(super) async fn run(args: &InitArgs) -> Result<Ending, Fault> {
 
 fn create_directory(directory: &Path) -> Result<(), Fault> {
     std::fs::create_dir_all(directory).map_err(|error| {
-        Fault::usage(anyhow!(error).context(format!("cannot create the directory {}", directory.display())))
+        let advice = match error.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+                "a file is in the way; name a directory, or a place for a new one"
+            }
+            _ => "name one that you may write to",
+        };
+        let context = format!("cannot create the directory {}: {advice}", directory.display());
+        Fault::usage(anyhow!(error).context(context))
     })
 }
 

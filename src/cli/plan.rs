@@ -1,6 +1,5 @@
 //! `rosterd plan`: one cycle without the apply. It is handed no writer of either side, and a copy of the state.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -129,22 +128,6 @@ async fn print_conflicts(state: &State, only: &[EmailAddress]) -> Result<(), Fau
             say(&format!("conflict  {email}  {conflict}"))?;
         }
     }
-}
-
-/// Shows what the first adoption would do, in numbers by kind, and what of it a person should look at.
-pub(super) async fn print_adoption(state: &State) -> Result<(), Fault> {
-    let counts = counts(state).await?;
-    let mut stderr = std::io::stderr();
-    writeln!(stderr, "The first meeting of the register and the audience would make:")
-        .map_err(Fault::failed)?;
-    for (kind, count) in counts {
-        writeln!(stderr, "  {count:>7}  {kind}").map_err(Fault::failed)?;
-    }
-    writeln!(
-        stderr,
-        "Nobody is mailed by Rosterd; contacts created by the API may start automations of the account."
-    )
-    .map_err(Fault::failed)
 }
 
 async fn counts(state: &State) -> Result<std::collections::BTreeMap<String, u64>, Fault> {

@@ -3,11 +3,10 @@
 mod create;
 mod missing;
 
-use std::io::{IsTerminal, Write};
-
 use anyhow::{Context, anyhow};
 use serde_json::json;
 
+use crate::cli::asking::says_yes;
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::fit::{Audience, Rows, audience, lacking, remembered, rows, webhook_place};
 use crate::cli::output::{print_json, say};
@@ -31,7 +30,7 @@ pub(super) async fn run(cli: &Cli, args: &ProvisionArgs) -> Result<Ending, Fault
         lines.iter().try_for_each(|line| say(&format!("  {line}")))?;
         missing.notes().iter().try_for_each(|note| say(&format!("notice  {note}")))?;
     }
-    if lines.is_empty() || !(args.yes || says_yes().await?) {
+    if lines.is_empty() || !(args.yes || says_yes("Create this in Mailchimp?").await?) {
         if args.output.json {
             print_json(&json!({ "missing": lines, "created": [] }))?;
         } else if !lines.is_empty() {
@@ -81,25 +80,6 @@ async fn read_rows(settings: &Settings) -> Result<Rows, Fault> {
     let dimensions = settings.mapped_values().dimensions;
     let read = rows(register.as_ref(), &settings.mapping, &dimensions, &Default::default()).await;
     read.map_err(Fault::of_register)
-}
-
-/// Asks on a terminal; elsewhere the answer is no.
-async fn says_yes() -> Result<bool, Fault> {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Ok(false);
-    }
-    let mut stderr = std::io::stderr();
-    write!(stderr, "Create this in Mailchimp? [y/N] ")
-        .and_then(|()| stderr.flush())
-        .map_err(Fault::failed)?;
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
-    })
-    .await
-    .map_err(Fault::failed)?
-    .map_err(Fault::failed)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 /// Has the next cycle read the audience afresh. Where that cannot be noted, the hourly reading finds what is new.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::looking::state_to_look_at;
 use crate::cli::moments::{ago, minute};
-use crate::cli::output::{print_json, print_table, say, table};
+use crate::cli::output::{counted, print_json, print_table, say, table};
 use crate::cli::status::overview::{LastCycle, Overview, gather};
 use crate::cli::{Cli, Output};
 use crate::clock::Clock;
@@ -72,8 +72,13 @@ fn headlines(overview: &Overview, now: Timestamp) -> Vec<String> {
     lines.push(item(
         "Backlog",
         format!(
-            "{} addresses to look at, {} members to decide about",
-            overview.pending_events, overview.unsettled
+            "{} to look at, {} to decide about",
+            if overview.pending_events == 1 {
+                "1 address".to_owned()
+            } else {
+                format!("{} addresses", overview.pending_events)
+            },
+            counted(overview.unsettled, "member")
         ),
     ));
     for (what, count) in &overview.waiting {

@@ -1,17 +1,17 @@
 //! `rosterd sync`: one cycle now.
 
-use std::io::{IsTerminal, Write};
-
+use crate::cli::adoption::adoption;
+use crate::cli::asking::{says_yes, somebody_is_there, tell};
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::moments::minute;
 use crate::cli::output::{operations, print_json, say};
 use crate::cli::progress::{Bar, show};
 use crate::cli::wiring::Settings;
-use crate::cli::{Cli, SyncArgs, plan};
+use crate::cli::{Cli, SyncArgs};
 use crate::clock::Clock;
-use crate::cycle::{ADOPTION, Adoption, Cycle, Report};
+use crate::cycle::{Adoption, Cycle, Report};
 use crate::observe::Scope;
-use crate::state::{Decision, Pause, State, StateError};
+use crate::state::{Pause, State, StateError};
 
 /// Runs one cycle and prints what came of it.
 pub(super) async fn run(cli: &Cli, args: &SyncArgs) -> Result<Ending, Fault> {
@@ -35,7 +35,7 @@ pub(super) async fn run(cli: &Cli, args: &SyncArgs) -> Result<Ending, Fault> {
     }
     let adoption = if args.yes { Adoption::Yes } else { Adoption::Ask };
     let mut report = with_bar(&cycle, scope, adoption).await?;
-    if adoption == Adoption::Ask && waits_for_adoption(&cycle).await? && says_yes(&cycle).await? {
+    if adoption == Adoption::Ask && says_yes_to_adoption(&cycle).await? {
         report = with_bar(&cycle, Scope::Incremental, Adoption::Yes).await?;
     }
     if args.output.json {
@@ -84,29 +84,14 @@ async fn with_bar(cycle: &Cycle, scope: Scope, adoption: Adoption) -> Result<Rep
     report.map_err(Fault::of_cycle)
 }
 
-async fn waits_for_adoption(cycle: &Cycle) -> Result<bool, Fault> {
-    let holds = cycle.state.holds().await.map_err(Fault::failed)?;
-    Ok(holds.iter().any(|hold| hold.class == ADOPTION && hold.decision == Decision::Open))
-}
-
-/// Shows the first adoption and asks on a terminal; elsewhere the answer is no.
-async fn says_yes(cycle: &Cycle) -> Result<bool, Fault> {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+/// Shows the first adoption, where it waits for an answer, and asks on a terminal; elsewhere the answer is no.
+async fn says_yes_to_adoption(cycle: &Cycle) -> Result<bool, Fault> {
+    if !somebody_is_there() {
         return Ok(false);
     }
-    plan::print_adoption(&cycle.state).await?;
-    let mut stderr = std::io::stderr();
-    write!(stderr, "Let the register and the audience adopt each other like this? [y/N] ")
-        .map_err(Fault::failed)?;
-    stderr.flush().map_err(Fault::failed)?;
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
-    })
-    .await
-    .map_err(Fault::failed)?
-    .map_err(Fault::failed)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    let Some(lines) = adoption(&cycle.state).await? else { return Ok(false) };
+    lines.iter().try_for_each(|line| tell(&format!("{line}\n")))?;
+    says_yes("Let the register and the audience adopt each other like this?").await
 }
 
 /// What became of the plan; what became of none of it is left out.

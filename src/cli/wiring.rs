@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -222,7 +221,6 @@ pub(super) fn client(
 pub(super) async fn shared_state(cli: &Cli) -> Result<State, Fault> {
     let path = locate(cli.config.as_deref(), &ProcessEnvironment);
     let config = StateConfig::load(&path).map_err(Fault::usage)?;
-    let state =
-        State::open_shared(&config.path).await.context("the state cannot be opened; `rosterd sync` makes it");
-    state.map_err(Fault::failed)
+    // Where there is none yet, the error says what makes it.
+    State::open_shared(&config.path).await.map_err(Fault::of_state)
 }

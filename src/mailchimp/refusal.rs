@@ -107,7 +107,12 @@ pub fn sort_unsent(asked: Asked, error: &TransportError) -> AudienceError {
 /// Sorts the text of one entry of the `errors` of a bulk call, which has no title of its own.
 pub fn sort_entry(error: &str, field: &str, message: &str) -> Refusal {
     let problem = Problem::of_entry(error, field, message);
-    Refusal { class: class_of(&problem), status: 200, title: "Bulk call".to_owned(), said: problem.said() }
+    Refusal {
+        class: class_of(&problem),
+        status: 200,
+        title: "Mailchimp says".to_owned(),
+        said: problem.said(),
+    }
 }
 
 /// Whether the answer is a page for people: it comes from the edge, not from the API.

@@ -84,3 +84,50 @@ fn a_directory_that_cannot_be_made_is_named() {
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.starts_with("rosterd: cannot create the directory "), "{}", ran.stderr);
 }
+
+#[test]
+fn a_place_that_is_none_is_told_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("notdir");
+    std::fs::write(&file, "a file").unwrap();
+    let ran = rosterd(&["init", text(&file)]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("a file is in the way; name a directory"), "{}", ran.stderr);
+    let ran = rosterd(&["--config", text(directory.path()), "status"]);
+    assert_eq!(ran.code, 2);
+    let advice = format!("name the file in it, {}/rosterd.toml", text(directory.path()));
+    assert!(ran.stderr.contains(&advice) && !ran.stderr.contains("rosterd init"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_configuration_is_refused_where_none_is_gone_by() {
+    for command in ["demo", "sandbox", "init"] {
+        let ran = rosterd(&["--config", "/nowhere/rosterd.toml", command]);
+        assert!(
+            ran.code == 2 && ran.stderr.contains("--config is of no use here"),
+            "{command}: {}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn the_demo_shows_its_plan_and_is_read_at_eighty_columns() {
+    let ran = rosterd(&["demo"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for part in [
+        "created in Mailchimp: registrations that it does not know",
+        "The first lines of rosterd plan:",
+        "rosterd held ",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
+    }
+    let wide: Vec<&str> = ran.stdout.lines().filter(|line| line.chars().count() > 80).collect();
+    assert_eq!(wide, [""; 0]);
+    // The older row speaks for what the newer leaves open: the reader saw two sides that differ.
+    let again = ran.stdout.split("6. The same person registers again").nth(1).unwrap();
+    let again = again.split("7. The register").next().unwrap();
+    for line in again.lines().filter(|line| line.starts_with("  topic")) {
+        assert!(!line["  topic".len()..45].trim().is_empty(), "{line}");
+    }
+}

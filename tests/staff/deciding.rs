@@ -82,6 +82,10 @@ async fn whoever_was_refused_is_tried_again_on_request() {
     let parked = scene.run(&["member", "show", "fake@example.com", "--json"]).await.ended(0).json();
     assert_eq!(parked["state"], "parked", "{parked}");
     assert!(!parked["parked"]["said"].as_str().unwrap().is_empty());
+    scene.run(&["member", "show", "fake@example.com"]).await.ended(0).says(&[
+        "refused 1 time: Mailchimp says: ",
+        "Next: nothing until the registration or the contact changes, or rosterd member retry fake@example.com",
+    ]);
     scene
         .run(&["member", "retry", "fake@example.com"])
         .await
@@ -92,4 +96,24 @@ async fn whoever_was_refused_is_tried_again_on_request() {
     scene.run(&["sync"]).await.ended(4);
     let again = scene.run(&["member", "show", "fake@example.com", "--json"]).await.json();
     assert_eq!(again["parked"]["attempts"], 2, "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_hold_is_listed_whole_where_it_is_named() {
+    let scene = Scene::new().await;
+    for n in 0..25 {
+        scene.register(&format!("member{n}"), "Finance");
+    }
+    scene.run(&["sync"]).await.ended(3);
+    let id = scene.hold("adoption").await;
+    let lines =
+        |ran: &crate::scene::Ran| ran.out.lines().filter(|line| line.contains("@alliance.test")).count();
+    let all =
+        scene.run(&["held"]).await.ended(3).says(&[&format!("and 5 more: rosterd held {id} lists all")]);
+    assert_eq!(lines(&all), 20);
+    let one = scene.run(&["held", &id[..5]]).await.ended(3);
+    assert_eq!(lines(&one), 25, "{}", one.out);
+    scene.run(&["held", "zzz"]).await.ended(2).complains(&id);
+    let json = scene.run(&["held", &id, "--json"]).await.ended(3).json();
+    assert_eq!(json["held"].as_array().unwrap().len(), 1);
 }

@@ -76,7 +76,12 @@ async fn while_another_process_holds_the_state_nobody_is_erased_but_everything_c
     let scene = Scene::with(&["ada"]).await;
     let daemon = State::open(scene.path("state.db"), &Clock::System).await.unwrap();
     let held_by = format!("held by process {}", std::process::id());
-    scene.run(&["member", "erase", &email("ada"), "--yes"]).await.ended(1).complains(&held_by);
+    scene
+        .run(&["member", "erase", &email("ada"), "--yes"])
+        .await
+        .ended(1)
+        .complains(&held_by)
+        .complains("cannot erase for you");
     for args in
         [&["status"][..], &["member", "show", &email("ada")], &["held"], &["groups"], &["pause"], &["resume"]]
     {

@@ -127,3 +127,23 @@ async fn one_long_value_does_not_fill_the_screen() {
         assert!(cells.all(|line| line.chars().count() <= 80), "{table}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_the_return_of_somebody_who_left_is_told() {
+    let scene = Scene::with(&["ada"]).await;
+    scene.sandbox.person().unsubscribe(&email("ada")).unwrap();
+    scene.run(&["sync"]).await.ended(0);
+    scene
+        .run(&["member", "show", &email("ada")])
+        .await
+        .says(&["in step, unsubscribed on both sides", "Next: nothing."]);
+    scene.alter("UPDATE registrations SET first_name = 'Augusta'; UPDATE registration_interests SET interest = 'Water'");
+    scene.run(&["sync"]).await.ended(0);
+    // It said "in step" of an edit that was not on both sides.
+    scene.run(&["member", "show", &email("ada")]).await.ended(0).says(&[
+        "what the register changed waits until they return: FNAME Augusta, no topic Finance, topic Water",
+        "Next: nothing until then.",
+    ]);
+    let shown = scene.run(&["member", "show", &email("ada"), "--json"]).await.json();
+    assert_eq!(shown["state"], "waits", "{shown}");
+}

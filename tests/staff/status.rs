@@ -78,3 +78,15 @@ async fn nothing_is_written_while_paused() {
     assert!(scene.sandbox.member(&email("ben")).is_some());
     assert_eq!(n_noted(&scene), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_state_that_is_not_there_is_to_be_made() {
+    let scene = Scene::new().await;
+    for args in [&["pause"][..], &["resume"], &["approve", "0a"], &["member", "retry", &email("ada")]] {
+        scene.run(args).await.ended(1).complains("start `rosterd run` or `rosterd sync` first");
+    }
+    std::fs::write(scene.path("state.db"), "no database, and long enough not to be an empty one".repeat(99))
+        .unwrap();
+    let ran = scene.run(&["pause"]).await.ended(1).complains("is damaged: restore it from a backup");
+    assert!(!ran.err.contains("rosterd sync"), "{}", ran.err);
+}

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use crate::cli::exit::Fault;
 use crate::cli::output::say;
 use crate::cli::shown::cut;
-use crate::cycle::{Cycle, read_schema};
+use crate::cycle::{Cycle, assemble, read_schema};
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{Order, PageRequest, Shelf};
-use crate::model::{Contact, EmailAddress, InterestSet, MergeFields, Registration};
+use crate::model::{Contact, Dimension, EmailAddress, Key, Registration};
+use crate::reconcile::values::{Values, local_values, remote_values};
 use crate::registrations::split;
 
 /// The widths of the three columns.
@@ -28,28 +29,26 @@ fn line(label: &str, local: &str, remote: &str) -> Result<(), Fault> {
     say(format!("  {label:label_width$}{local:local_width$}  {remote}").trim_end())
 }
 
-/// What both sides show of one person.
+/// What both sides show of one person: of the register all rows together, as they count.
 pub(super) async fn member(cycle: &Cycle, email: &EmailAddress) -> Result<(), Fault> {
-    let (row, contact) = both(cycle, email).await?;
+    let (rows, contact) = both(cycle, email).await?;
+    let policy =
+        assemble(&cycle.seed, &schema(cycle).await?, cycle.local.features(), |key| cycle.local.holds(key));
     line("", "register", "Mailchimp")?;
     let status = |status: Option<String>| status.unwrap_or_else(|| "(nobody)".to_owned());
     line(
         "status",
-        &status(row.as_ref().map(|row| row.status.to_string())),
+        &status(rows.last().map(|row| row.status.to_string())),
         &status(contact.as_ref().map(|contact| contact.status.to_string())),
     )?;
-    let local = row.as_ref().map(|row| named(&row.fields)).unwrap_or_default();
-    let remote = contact.as_ref().map(|contact| named(&contact.fields)).unwrap_or_default();
-    line("name", &local, &remote)?;
-    let interests = |interests: Option<&InterestSet>, dimension: &str| -> String {
-        let of = interests.into_iter().flatten().filter(|interest| interest.dimension.as_str() == dimension);
-        of.map(|interest| interest.name.as_str()).collect::<Vec<_>>().join(", ")
-    };
-    for dimension in ["topic", "region", "sector"] {
-        let local = interests(row.as_ref().map(|row| &row.interests), dimension);
-        let remote = interests(contact.as_ref().map(|contact| &contact.interests), dimension);
+    let local = local_values(&rows, None, &policy);
+    let remote =
+        contact.as_ref().map(|contact| remote_values(contact, &rows, None, &policy)).unwrap_or_default();
+    line("name", &named(&local), &named(&remote))?;
+    for dimension in policy.dimensions.keys() {
+        let (local, remote) = (interests(&local, dimension), interests(&remote, dimension));
         if !(local.is_empty() && remote.is_empty()) {
-            line(dimension, &local, &remote)?;
+            line(dimension.as_str(), &local, &remote)?;
         }
     }
     if let Some(contact) = contact.filter(|contact| !contact.group_tags.is_empty()) {
@@ -58,21 +57,35 @@ pub(super) async fn member(cycle: &Cycle, email: &EmailAddress) -> Result<(), Fa
     Ok(())
 }
 
-fn named(fields: &MergeFields) -> String {
-    let names = fields.iter().filter(|(tag, _)| matches!(tag.as_str(), "FNAME" | "LNAME"));
-    names.map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(" ")
+fn interests(values: &Values, dimension: &Dimension) -> String {
+    let named = values.iter().filter_map(|(key, value)| match key {
+        Key::Interest(interest) if interest.dimension == *dimension && value.is_yes() => {
+            Some(interest.name.as_str())
+        }
+        Key::Choice(choice) if choice == dimension => Some(value.as_text()),
+        Key::Interest(_) | Key::Choice(_) | Key::Field(_) => None,
+    });
+    named.collect::<Vec<_>>().join(", ")
 }
 
-/// The newest row and the contact with this address.
+fn named(values: &Values) -> String {
+    let names = values.iter().filter_map(|(key, value)| match key {
+        Key::Field(tag) if matches!(tag.as_str(), "FNAME" | "LNAME") => Some(value.as_text()),
+        Key::Field(_) | Key::Interest(_) | Key::Choice(_) => None,
+    });
+    names.collect::<Vec<_>>().join(" ").trim().to_owned()
+}
+
+/// The rows, oldest first, and the contact with this address.
 pub(super) async fn both(
     cycle: &Cycle,
     email: &EmailAddress,
-) -> Result<(Option<Registration>, Option<Contact>), Fault> {
+) -> Result<(Vec<Registration>, Option<Contact>), Fault> {
     let (mut rows, _) = split(cycle.local.by_email(email).await.map_err(Fault::failed)?);
     rows.sort_by(|a, b| a.age().cmp(&b.age()));
     let schema = schema(cycle).await?;
     let contact = cycle.remote.contact_by_email(&schema, email).await.map_err(Fault::failed)?;
-    Ok((rows.pop(), contact))
+    Ok((rows, contact))
 }
 
 /// The audience's own schema.

@@ -4,21 +4,29 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
+use crate::cli::adoption::adoption;
 use crate::cli::demo::show::{both, census, chapter, contacts, member, rows};
 use crate::cli::demo::stage::Stage;
 use crate::cli::exit::Fault;
-use crate::cli::output::say;
+use crate::cli::output::{operations, say};
+use crate::cli::shown::cut;
 use crate::cycle::{Adoption, Report};
 use crate::model::{EmailAddress, SubscriptionStatus};
 use crate::observe::Scope;
 use crate::registrations::run_script;
 use crate::sandbox::{FormEntry, PersonError};
-use crate::state::Decision;
+use crate::state::{Decision, Place};
 
 const NEWCOMER: &str = "n.adeyinka@delta-councils.test";
 const KENYAN: &str = "w.odhiambo@lakeside-counties.test";
 const GHANAIAN: &str = "kofi.asantewa@volta-institute.test";
 const CANADIAN: &str = "d.whitlock@statecities.test";
+
+/// Everything is to be read at this many columns.
+const WIDTH: usize = 80;
+
+/// So many lines of the plan are shown.
+const PLANNED: usize = 6;
 
 /// Mailchimp's times have whole seconds, and a tie is not later: a person's next word comes a second after the last.
 const MOMENT: Duration = Duration::from_millis(1_100);
@@ -44,6 +52,7 @@ async fn meet(stage: &Stage) -> Result<(), Fault> {
     say("Rosterd reads both in full and plans the first adoption. The guard holds it:")?;
     let report = cycle(stage, Scope::Full, Adoption::Ask).await?;
     holds(stage).await?;
+    plan(stage).await?;
     say(&format!(
         "Nothing was written ({} of {} operations are held). We say yes:",
         report.held, report.planned
@@ -57,14 +66,29 @@ async fn meet(stage: &Stage) -> Result<(), Fault> {
     say("Whoever was subscribed still is, nobody was mailed, and no opt-out was undone.")
 }
 
+/// What the adoption would do: in numbers, and the first lines of it.
+async fn plan(stage: &Stage) -> Result<(), Fault> {
+    let state = &stage.cycle.state;
+    say("")?;
+    for line in adoption(state).await?.unwrap_or_default() {
+        say(&cut(&line, WIDTH))?;
+    }
+    say("")?;
+    say("The first lines of rosterd plan:")?;
+    for staged in state.planned(Place::default(), PLANNED).await.map_err(Fault::failed)? {
+        say(&cut(&format!("  {}", staged.planned.line(&staged.email)), WIDTH))?;
+    }
+    say("")
+}
+
 async fn new_registration(stage: &Stage) -> Result<(), Fault> {
     chapter("2. Somebody registers on the website")?;
     website(stage, include_str!("../../../fixtures/lpsa/story/registers.sql")).await?;
     before_and_after(stage, NEWCOMER).await?;
-    let row = both(&stage.cycle, &email(NEWCOMER)?).await?.0;
-    let link = row.and_then(|row| row.preferences_url).unwrap_or_default();
+    let rows = both(&stage.cycle, &email(NEWCOMER)?).await?.0;
+    let link = rows.last().and_then(|row| row.preferences_url.clone()).unwrap_or_default();
     say("The register got the link to their preference center, for the welcome mail:")?;
-    say(&format!("  {link}"))
+    say(&format!("  {}", cut(&link, WIDTH - 2)))
 }
 
 async fn preference_center(stage: &Stage) -> Result<(), Fault> {
@@ -176,7 +200,7 @@ async fn cycle(stage: &Stage, scope: Scope, adoption: Adoption) -> Result<Report
 
 async fn holds(stage: &Stage) -> Result<(), Fault> {
     for hold in stage.cycle.state.holds().await.map_err(Fault::failed)? {
-        say(&format!("  held {}  {:18} {:3} operations", hold.id, hold.class, hold.count))?;
+        say(&format!("  held {}  {:18} {}", hold.id, hold.class, operations(hold.count)))?;
         say(&format!("    {}", hold.reason))?;
     }
     Ok(())

@@ -7,9 +7,9 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::cli::moments::minute;
 use crate::cli::shown::short;
-use crate::model::{Contact, Dimension, Interest, Key, MergeTag, Registration, Value};
+use crate::model::{Contact, Dimension, Interest, Key, MergeTag, Registration, SubscriptionStatus, Value};
 use crate::reconcile::consent::local_word;
-use crate::reconcile::policy::{DimensionKind, DimensionRule, FieldRule, Policy};
+use crate::reconcile::policy::{DimensionKind, DimensionRule, Direction, FieldRule, Policy};
 use crate::reconcile::trio::{Base, Pair, Trio};
 use crate::reconcile::values::{Values, local_values, remote_values};
 use crate::reconcile::working_groups;
@@ -96,6 +96,47 @@ fn sides(trio: &Trio, policy: &Policy) -> (Option<Values>, Option<Values>) {
     let base = trio.base.as_ref();
     let local = (!trio.local.is_empty()).then(|| local_values(&trio.local, base, policy));
     (local, trio.remote.as_ref().map(|contact| remote_values(contact, &trio.local, base, policy)))
+}
+
+/// What the register changed about somebody who left, in words: nothing is sent about them until they return.
+pub(super) fn unsent(trio: &Trio, policy: &Policy) -> Vec<String> {
+    let out = |contact: &Contact| match contact.status {
+        SubscriptionStatus::Unsubscribed | SubscriptionStatus::Archived | SubscriptionStatus::Cleaned => true,
+        SubscriptionStatus::Subscribed | SubscriptionStatus::Pending | SubscriptionStatus::Transactional => {
+            false
+        }
+    };
+    let (Some(contact), (Some(local), Some(remote))) = (&trio.remote, sides(trio, policy)) else {
+        return Vec::new();
+    };
+    if !out(contact) {
+        return Vec::new();
+    }
+    let base = trio.base.as_ref().map(|base| &base.values);
+    let changed = |(key, value): &(&Key, &Value)| {
+        let agreed = base.and_then(|base| base.get(*key)).map(|pair| &pair.local);
+        agreed.is_some_and(|agreed| agreed != *value)
+            && remote.get(*key) != Some(*value)
+            && travels(key, policy)
+    };
+    local.iter().filter(changed).map(|(key, value)| worded(key, value)).collect()
+}
+
+/// Whether what the register says of a value is sent to Mailchimp at all.
+fn travels(key: &Key, policy: &Policy) -> bool {
+    match key {
+        Key::Field(tag) => policy.fields.get(tag).is_some_and(|rule| rule.direction != Direction::ToLocal),
+        Key::Interest(_) | Key::Choice(_) => true,
+    }
+}
+
+fn worded(key: &Key, value: &Value) -> String {
+    match key {
+        Key::Field(tag) => format!("{tag} {}", short(value.as_text())),
+        Key::Choice(dimension) => format!("{dimension} {}", value.as_text()),
+        Key::Interest(Interest { dimension, name }) if value.is_yes() => format!("{dimension} {name}"),
+        Key::Interest(Interest { dimension, name }) => format!("no {dimension} {name}"),
+    }
 }
 
 fn interests(values: &Values, dimension: &Dimension) -> Option<String> {

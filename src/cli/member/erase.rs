@@ -4,22 +4,23 @@
 //! After a crash in between the same command finds what is left, and goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{IsTerminal, Write};
 
 use serde_json::json;
 
+use crate::cli::asking::{says_yes, somebody_is_there};
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::member::{bearers, nobody};
 use crate::cli::output::{print_json, say};
 use crate::cli::wiring::Settings;
 use crate::cli::{Cli, Output};
+use crate::clock::Clock;
 use crate::cycle::{Cycle, read_schema};
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{AudienceError, RefusalClass};
 use crate::model::{Contact, ContactId, EmailAddress, MemberId, RegistrationId};
 use crate::reconcile::trio::Trio;
 use crate::registrations::split;
-use crate::state::Seen;
+use crate::state::{Seen, State, StateError};
 
 /// Whether the person at the command line was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,18 +45,18 @@ pub(super) async fn run(
     asked: Asked,
     output: Output,
 ) -> Result<Ending, Fault> {
-    if asked == Asked::NotYet && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+    if asked == Asked::NotYet && !somebody_is_there() {
         return Err(Fault::usage(anyhow::anyhow!(
             "nobody is there to be asked: give --yes to erase {email} for good"
         )));
     }
     let settings = Settings::load(cli)?;
-    let cycle = settings.cycle(settings.state().await?).await?;
+    let cycle = settings.cycle(own_state(&settings, email).await?).await?;
     let schema = read_schema(cycle.remote.as_ref(), &cycle.state, &cycle.clock)
         .await
         .map_err(Fault::of_observation)?;
     let erasing = find(&cycle, &schema, email).await?;
-    if asked == Asked::NotYet && !says_yes(email, &erasing).await? {
+    if asked == Asked::NotYet && !agrees(email, &erasing).await? {
         say("Nothing was erased.")?;
         return Ok(Ending::Done);
     }
@@ -116,24 +117,24 @@ async fn contacts(
     Ok(contacts.into_values().collect())
 }
 
-async fn says_yes(email: &EmailAddress, erasing: &Erasing) -> Result<bool, Fault> {
-    let mut stderr = std::io::stderr();
-    write!(
-        stderr,
+async fn agrees(email: &EmailAddress, erasing: &Erasing) -> Result<bool, Fault> {
+    let question = format!(
         "This erases {email} for good: {}.\nMailchimp will never let the address be imported again; only its own \
-         sign-up form can bring it back.\nErase? [y/N] ",
+         sign-up form can bring it back.\nErase?",
         what(erasing)
-    )
-    .map_err(Fault::failed)?;
-    stderr.flush().map_err(Fault::failed)?;
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
-    })
-    .await
-    .map_err(Fault::failed)?
-    .map_err(Fault::failed)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    );
+    says_yes(&question).await
+}
+
+/// The state, as its one writer: an erasure has to know that nobody brings back meanwhile what it takes away.
+async fn own_state(settings: &Settings, email: &EmailAddress) -> Result<State, Fault> {
+    match State::open(&settings.config.state.path, &Clock::System).await {
+        Err(StateError::Locked { pid, .. }) => Err(Fault::failed(anyhow::anyhow!(
+            "the state is held by process {pid}, which cannot erase for you: if it is the daemon, stop it (systemctl \
+             stop rosterd), run rosterd member erase {email} again, and start it; if it is a sync, let it end first"
+        ))),
+        opened => opened.map_err(Fault::of_state),
+    }
 }
 
 async fn erase(cycle: &Cycle, erasing: &Erasing) -> Result<(), Fault> {

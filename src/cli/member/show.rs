@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::looking::state_to_look_at;
-use crate::cli::member::columns::{base_json, lines, local_json, remote_json};
+use crate::cli::member::columns::{base_json, lines, local_json, remote_json, unsent};
 use crate::cli::member::live::{From, Look, look};
 use crate::cli::member::nobody;
 use crate::cli::member::standing::{Facts, Standing, standing};
 use crate::cli::moments::minute;
 use crate::cli::output::{print_json, print_table, say, table};
+use crate::cli::shown::cut;
 use crate::cli::wiring::Settings;
 use crate::cli::{Cli, Output};
 use crate::clock::Clock;
@@ -20,6 +21,9 @@ use crate::state::{Decision, Parked, Pause, State, TrailEntry};
 
 /// How many entries of the trail people are shown; programs are shown all.
 const SHOWN: usize = 20;
+
+/// A longer list of changes is cut in the trail; `--json` has it whole.
+const LONGEST_CHANGES: usize = 160;
 
 /// An operation that would come next, with the hold that keeps it back.
 struct Next {
@@ -62,7 +66,10 @@ pub(super) async fn run(cli: &Cli, email: &EmailAddress, output: Output) -> Resu
     holds.extend(state.missing_hold_of(look.trio.id).await.map_err(Fault::failed)?);
     holds.sort();
     holds.dedup();
-    let facts = Facts { trio: &look.trio, plan: plan.as_ref(), parked: parked.as_ref(), holds: &holds, now };
+    let unsent = look.policy.as_ref().map(|policy| unsent(&look.trio, policy)).unwrap_or_default();
+    let (plan_made, parked_now) = (plan.as_ref(), parked.as_ref());
+    let facts =
+        Facts { trio: &look.trio, plan: plan_made, parked: parked_now, holds: &holds, unsent: &unsent, now };
     let standing = standing(facts);
     let limit = if output.json { usize::MAX } else { SHOWN };
     let trail = state.trail(look.trio.id, limit).await.map_err(Fault::failed)?;
@@ -157,7 +164,8 @@ fn print_trail(view: &View) -> Result<(), Fault> {
     let mut trail = table(&["when", "what", "why", "decided by", "outcome"]);
     for entry in &view.trail {
         let operation = &entry.operation;
-        let what = format!("{} {}: {}", operation.side(), operation.kind(), operation.changes());
+        let changes = cut(&operation.changes().to_string(), LONGEST_CHANGES);
+        let what = format!("{} {}: {changes}", operation.side(), operation.kind());
         let outcome = entry.outcome.map_or("under way", |outcome| outcome.as_str());
         let said = entry.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
         trail.add_row([
@@ -181,7 +189,7 @@ fn print_next(view: &View) -> Result<(), Fault> {
         return say("Next: cannot be told without the configuration and the audience's own schema.");
     }
     if view.next.is_empty() {
-        return say("Next: nothing.");
+        return say(&nothing_next(view));
     }
     say("Next")?;
     for next in &view.next {
@@ -193,6 +201,26 @@ fn print_next(view: &View) -> Result<(), Fault> {
         say(&format!("  {}{hold}", next.planned.line(&view.email)))?;
     }
     Ok(())
+}
+
+/// What has to happen before anything is done, where nothing is.
+fn nothing_next(view: &View) -> String {
+    let rests = view.look.trio.parked.is_some();
+    match (view.parked.as_ref().filter(|_| rests), view.standing.word) {
+        (Some(Parked { park, .. }), _) => match park.retry_at {
+            Some(at) => format!(
+                "Next: tried again at {} UTC, or at once by rosterd member retry {}",
+                minute(at),
+                view.email
+            ),
+            None => format!(
+                "Next: nothing until the registration or the contact changes, or rosterd member retry {}",
+                view.email
+            ),
+        },
+        (None, "waits") => "Next: nothing until then.".to_owned(),
+        (None, _) => "Next: nothing.".to_owned(),
+    }
 }
 
 fn json(view: &View) -> Value {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::cli::moments::{ago, minute};
+use crate::cli::output::counted;
 use crate::model::{MemberId, SubscriptionStatus};
 use crate::reconcile::plan::{Conflict, MemberPlan};
 use crate::reconcile::trio::Trio;
@@ -19,6 +20,8 @@ pub(super) struct Facts<'a> {
     pub(super) parked: Option<&'a Parked>,
     /// The holds that keep back what is due.
     pub(super) holds: &'a [String],
+    /// What the register says otherwise than Mailchimp, of somebody who left.
+    pub(super) unsent: &'a [String],
     /// Now.
     pub(super) now: Timestamp,
 }
@@ -53,11 +56,18 @@ pub(super) fn standing(facts: Facts<'_>) -> Standing {
         return say("held", format!("held in {ids}: rosterd approve ID or rosterd reject ID decides"));
     }
     match (plan.operations.len(), &plan.waits) {
+        (0, None) if !facts.unsent.is_empty() => say("waits", unsent_words(facts.unsent)),
         (0, None) => say("in_step", in_step_words(facts.trio)),
         (0, Some(words)) => say("waits", format!("waits: {words}")),
-        (1, _) => say("to_do", "the next cycle has 1 operation to carry out".to_owned()),
-        (n, _) => say("to_do", format!("the next cycle has {n} operations to carry out")),
+        (n, _) => say("to_do", format!("the next cycle has {} to carry out", counted(n as u64, "operation"))),
     }
+}
+
+fn unsent_words(unsent: &[String]) -> String {
+    format!(
+        "left, and is left alone: what the register changed waits until they return: {}",
+        unsent.join(", ")
+    )
 }
 
 /// Whether a person has to decide, and not only to know.
@@ -79,8 +89,9 @@ fn parked_words(parked: &Parked, now: Timestamp) -> String {
         None => "until either side changes, or rosterd member retry".to_owned(),
     };
     format!(
-        "set aside since {} UTC, refused {attempts} times: {}: {}; {next}",
+        "set aside since {} UTC, refused {}: {}: {}; {next}",
         minute(*since),
+        counted(*attempts, "time"),
         park.title,
         park.said
     )
@@ -164,9 +175,19 @@ mod tests {
         part: &str,
     ) {
         let holds: Vec<String> = holds.iter().map(|id| (*id).to_owned()).collect();
-        let standing = standing(Facts { trio, plan, parked, holds: &holds, now: now() });
+        let standing = standing(Facts { trio, plan, parked, holds: &holds, unsent: &[], now: now() });
         assert_eq!(standing.word, word, "{standing:?}");
         assert!(standing.because.contains(part), "{standing:?} lacks {part}");
+    }
+
+    #[test]
+    fn what_waits_for_somebody_who_left_is_told() {
+        let (trio, plan, unsent) = (trio(None), plan(0, Vec::new(), None), ["region Africa".to_owned()]);
+        let facts =
+            Facts { trio: &trio, plan: Some(&plan), parked: None, holds: &[], unsent: &unsent, now: now() };
+        let standing = standing(facts);
+        assert_eq!(standing.word, "waits");
+        assert!(standing.because.ends_with("waits until they return: region Africa"), "{standing:?}");
     }
 
     #[test]
