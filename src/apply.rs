@@ -55,6 +55,13 @@ pub struct Targets {
     pub stop: CancellationToken,
 }
 
+impl Targets {
+    /// Whether staff paused: nothing more is begun then, in the midst of a plan or not.
+    async fn is_paused(&self) -> Result<bool, StateError> {
+        Ok(self.state.paused().await? != Pause::Running)
+    }
+}
+
 /// What came of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -118,7 +125,7 @@ pub async fn apply(targets: &Targets, cycle: CycleId, applied: &mut Applied) -> 
                 return Err(ApplyError::Stopped);
             }
             // Staff may pause in the middle of a long plan.
-            if targets.state.paused().await? != Pause::Running {
+            if targets.is_paused().await? {
                 return Ok(());
             }
             batch.retain(|staged| !past.left.contains(&staged.member));

@@ -128,6 +128,13 @@ impl Work {
         self.deeds.push(deed);
     }
 
+    /// Leaves out what was not begun: staff paused in the midst of it.
+    pub(super) fn skip_rest(&mut self, policy: &crate::reconcile::policy::Policy) {
+        while self.next < self.entries.len() {
+            self.done(Deed::Skipped("paused before it was tried"), policy);
+        }
+    }
+
     /// Closes what was ended, in one transaction, and counts it; what was not begun is noted as not tried.
     ///
     /// # Errors

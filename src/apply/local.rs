@@ -15,17 +15,49 @@ use crate::state::{CycleId, StagedOperation, is_opt_out};
 /// The membership of somebody who subscribed in Mailchimp.
 const MEMBERSHIP: &str = "subscriber";
 
-/// Carries local operations out one after the other, and closes them in one transaction.
+/// How many operations are noted and closed in one transaction: a stop waits for no more than one of them to be written, and
+/// no more than these for their outcome.
+const AT_ONCE: usize = 50;
+
+/// Carries local operations out one after the other, and closes some at a time.
 pub(super) async fn carry_out(
     targets: &Targets,
     cycle: CycleId,
-    batch: Vec<StagedOperation>,
+    mut batch: Vec<StagedOperation>,
     applied: &mut Applied,
     past: &mut Past,
 ) -> Result<(), ApplyError> {
-    let mut work = Work::open(targets, cycle, batch).await?;
+    while !batch.is_empty() {
+        let rest = batch.split_off(batch.len().min(AT_ONCE));
+        batch.retain(|staged| !past.left.contains(&staged.member));
+        if targets.is_paused().await? {
+            return Ok(());
+        }
+        some(targets, cycle, batch, applied, past).await?;
+        batch = rest;
+    }
+    Ok(())
+}
+
+async fn some(
+    targets: &Targets,
+    cycle: CycleId,
+    operations: Vec<StagedOperation>,
+    applied: &mut Applied,
+    past: &mut Past,
+) -> Result<(), ApplyError> {
+    let mut work = Work::open(targets, cycle, operations).await?;
     let mut result = Ok(());
-    while let Some((staged, trio)) = work.next(targets).await? {
+    loop {
+        if targets.stop.is_cancelled() {
+            result = Err(ApplyError::Stopped);
+            break;
+        }
+        if targets.is_paused().await? {
+            work.skip_rest(&targets.policy);
+            break;
+        }
+        let Some((staged, trio)) = work.next(targets).await? else { break };
         match perform(targets, &staged.planned.operation, trio).await {
             Ok(deed) => work.done(deed, &targets.policy),
             Err(error) if error.is_permanent() => {
@@ -33,13 +65,13 @@ pub(super) async fn carry_out(
             }
             Err(error) => {
                 work.done(Deed::Failed(error.to_string()), &targets.policy);
-                result = Err(error);
+                result = Err(error.into());
                 break;
             }
         }
     }
     work.close(targets, applied, past).await?;
-    Ok(result?)
+    result
 }
 
 async fn perform(targets: &Targets, operation: &Operation, trio: &mut Trio) -> Result<Deed, RegisterError> {

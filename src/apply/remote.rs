@@ -31,9 +31,12 @@ pub(super) async fn carry_out(
         members.entry(staged.member).or_default().push(staged);
     }
     let halted = AtomicBool::new(false);
-    let begin = async |operations| match halted.load(Ordering::Relaxed) || targets.stop.is_cancelled() {
-        true => Ok(None),
-        false => one_member(targets, cycle, operations).await.map(Some),
+    let begin = async |operations| {
+        let ended = halted.load(Ordering::Relaxed) || targets.stop.is_cancelled();
+        if ended || targets.is_paused().await? {
+            return Ok(None);
+        }
+        one_member(targets, cycle, operations).await.map(Some)
     };
     let works = stream::iter(members.into_values()).map(begin).buffer_unordered(targets.connections);
     let mut works = std::pin::pin!(works);

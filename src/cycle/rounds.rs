@@ -38,6 +38,9 @@ impl Cycle {
             let mut applied = Applied::default();
             let result = apply(&targets, id, &mut applied).await;
             report.add(applied);
+            if result.is_err() {
+                self.state.expire_tried_approvals(id, self.clock.now()).await?;
+            }
             result?;
             let Applied { done, parked, schema_is_stale, .. } = applied;
             if schema_is_stale {
@@ -47,14 +50,13 @@ impl Cycle {
                 break;
             }
         }
-        self.note_unusable().await?;
-        self.drop_orphaned_groups().await?;
-        report.counts(&self.state).await?;
         // What was approved could not be carried out while paused: the approval waits, too.
         if self.state.paused().await? == Pause::Running {
             self.state.expire_approvals(id, self.clock.now()).await?;
         }
-        Ok(())
+        self.note_unusable().await?;
+        self.drop_orphaned_groups().await?;
+        Ok(report.counts(&self.state).await?)
     }
 
     fn sources(&self) -> Sources {

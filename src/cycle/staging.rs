@@ -90,7 +90,13 @@ impl Cycle {
                 return Ok(());
             }
             for row in rows {
-                self.local.note(&row.id, &row.problem).await.map_err(ObserveError::from)?;
+                match self.local.note(&row.id, &row.problem).await {
+                    // The row takes not even a note: it is not asked again until something about it changes.
+                    Err(error) if error.is_permanent() => {
+                        tracing::warn!(%error, "a row that cannot be synchronized takes no note");
+                    }
+                    answer => answer.map_err(ObserveError::from)?,
+                }
                 self.state.note_written(row.id, row.problem).await?;
             }
         }

@@ -163,6 +163,27 @@ impl State {
         .await
     }
 
+    /// Ends approvals given before this cycle began of which nothing that is staged was left untried; says how many.
+    ///
+    /// For a cycle that ended while it wrote: what a person approved is let through once, and tried once at least.
+    pub async fn expire_tried_approvals(&self, ended: CycleId, now: Timestamp) -> Result<u64, StateError> {
+        self.write(move |tx| {
+            let ended = tx
+                .prepare_cached(
+                    "UPDATE holds SET decision = 'done', decided_at = ?2
+                     WHERE decision = 'approved' AND class <> 'missing'
+                       AND decided_at <= (SELECT started_at FROM cycles WHERE id = ?1)
+                       AND NOT EXISTS (SELECT 1 FROM temp.plan AS p WHERE p.approved = holds.id
+                         AND NOT EXISTS (SELECT 1 FROM operations AS o
+                           WHERE o.member = p.member AND o.cycle = ?1 AND o.decided_by = holds.id
+                             AND o.kind = p.kind AND o.outcome <> 'failed'))",
+                )?
+                .execute(params![ended.0, stamp(now)])?;
+            Ok(u64::try_from(ended).unwrap_or(u64::MAX))
+        })
+        .await
+    }
+
     async fn decide(
         &self,
         id: String,

@@ -1,11 +1,21 @@
 //! What stops a plan in its midst: nothing is begun any more, what had begun is finished, and the next cycle goes on.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use rosterd::apply::ApplyError;
-use rosterd::cycle::CycleError;
+use rosterd::cycle::{Adoption, CycleError};
 use rosterd::mailchimp::transport::{Method, Request};
-use rosterd::reconcile::policy::Policy;
-use rosterd::sandbox::{Fault, FaultKind};
+use rosterd::model::{EmailAddress, Key, Registration, RegistrationId};
+use rosterd::observe::Scope;
+use rosterd::reconcile::policy::{Policy, RegisterFeatures};
+use rosterd::registrations::{
+    Changes, CreateOutcome, LocalCursor, NewRegistration, ReadRegistrations, Reading, RegisterError,
+    RowChanges, WriteOutcome, WriteRegistrations,
+};
+use rosterd::sandbox::{Fault, FaultKind, FormEntry};
 use rosterd::state::{CycleId, CycleKind};
+use tokio_util::sync::CancellationToken;
 
 use crate::world::{Setup, Topics, World};
 
@@ -232,4 +242,149 @@ async fn a_cycle_that_could_not_even_begin_is_one_that_failed() {
     let last = world.cycle.state.last_cycle(CycleKind::Incremental).await.unwrap().unwrap();
     assert!(last.ended_at.is_some() && last.error.as_deref().is_some_and(|error| error.contains("reset")));
     assert_eq!(last.id, CycleId(2), "the schema is old and has to be read first: {last:?}");
+}
+
+#[tokio::test]
+async fn a_pause_in_the_midst_of_a_plan_lets_nobody_begin_who_had_not() {
+    let world = forty_who_left().await;
+    let path = world.directory.path().join("state.db");
+    let now = world.clock.now();
+    let mut is_first = true;
+    world.tap.before_each(move |_, request| {
+        if request.method == Method::Patch && std::mem::take(&mut is_first) {
+            let staff = rusqlite::Connection::open(&path).unwrap();
+            let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES ('paused_at', ?1)";
+            staff.execute(sql, [format!("{now:.6}")]).unwrap();
+        }
+    });
+    world.sync().await;
+    assert!(patches(&world) < 10, "{}", patches(&world));
+    assert_nothing_is_open(&world).await;
+    world.tap.calm();
+    world.cycle.state.set_paused(rosterd::state::Pause::Running).await.unwrap();
+    world.sync().await;
+    world.assert_in_step();
+    world.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn a_stop_in_the_midst_of_the_register_is_heard_at_the_next_row() {
+    let world = World::adopted(Policy::default(), |world| world.register_many(3)).await;
+    world.sync().await;
+    for n in 0..120 {
+        world.person().subscribe_by_form(&format!("f{n}@alliance.test"), &FormEntry::new()).unwrap();
+    }
+    let mut cycle = world.cycle.clone();
+    cycle.local = std::sync::Arc::new(StopsAt { register: cycle.local.clone(), stop: cycle.stop.clone() });
+    world.later(60);
+    let error = cycle.run(Scope::Incremental, Adoption::Ask).await.unwrap_err();
+    assert!(error.is_stop(), "{error}");
+    assert_eq!(world.rows(), 4);
+    assert_nothing_is_open(&world).await;
+    drop(cycle);
+    let world = world.restart().await;
+    world.sync().await;
+    world.assert_in_step();
+    world.assert_quiet().await;
+}
+
+/// A register whose first creation is followed by the word to stop.
+#[derive(Debug)]
+struct StopsAt {
+    register: Arc<dyn WriteRegistrations>,
+    stop: CancellationToken,
+}
+
+#[async_trait]
+impl ReadRegistrations for StopsAt {
+    fn features(&self) -> RegisterFeatures {
+        self.register.features()
+    }
+    fn holds(&self, key: &Key) -> bool {
+        self.register.holds(key)
+    }
+    async fn identity(&self) -> Result<String, RegisterError> {
+        self.register.identity().await
+    }
+    async fn page(
+        &self,
+        after: Option<&RegistrationId>,
+        limit: usize,
+    ) -> Result<Vec<Reading>, RegisterError> {
+        self.register.page(after, limit).await
+    }
+    async fn cursor(&self) -> Result<LocalCursor, RegisterError> {
+        self.register.cursor().await
+    }
+    async fn changes(&self, cursor: &LocalCursor, limit: usize) -> Result<Option<Changes>, RegisterError> {
+        self.register.changes(cursor, limit).await
+    }
+    async fn by_id(&self, ids: &[RegistrationId]) -> Result<Vec<Reading>, RegisterError> {
+        self.register.by_id(ids).await
+    }
+    async fn by_email(&self, email: &EmailAddress) -> Result<Vec<Reading>, RegisterError> {
+        self.register.by_email(email).await
+    }
+    async fn ids(
+        &self,
+        after: Option<&RegistrationId>,
+        limit: usize,
+    ) -> Result<Vec<RegistrationId>, RegisterError> {
+        self.register.ids(after, limit).await
+    }
+}
+
+#[async_trait]
+impl WriteRegistrations for StopsAt {
+    async fn write(&self, seen: &Registration, changes: &RowChanges) -> Result<WriteOutcome, RegisterError> {
+        self.register.write(seen, changes).await
+    }
+    async fn create(&self, new: &NewRegistration) -> Result<CreateOutcome, RegisterError> {
+        let outcome = self.register.create(new).await;
+        self.stop.cancel();
+        outcome
+    }
+    async fn note(&self, id: &RegistrationId, note: &str) -> Result<(), RegisterError> {
+        self.register.note(id, note).await
+    }
+    async fn erase(&self, ids: &[RegistrationId]) -> Result<(), RegisterError> {
+        self.register.erase(ids).await
+    }
+    async fn drop_orphaned_groups(&self) -> Result<u64, RegisterError> {
+        self.register.drop_orphaned_groups().await
+    }
+}
+
+/// Twelve removed people, approved to leave the audience.
+async fn twelve_approved_to_go() -> World {
+    let world = World::adopted(Policy::default(), |world| world.register_many(40)).await;
+    world.sync().await;
+    world.sql("DELETE FROM registrations WHERE id <= 12");
+    assert_eq!(world.sync().await.held, 12);
+    world.cycle.state.approve(world.hold().await.id, world.clock.now()).await.unwrap();
+    world
+}
+
+#[tokio::test]
+async fn an_approval_ends_with_the_cycle_that_tried_it_whatever_became_of_the_cycle() {
+    let world = twelve_approved_to_go().await;
+    world.register("new@alliance.test", "New");
+    world.sandbox.faults().add(Fault::new(FaultKind::TooManyRequests).on_method(Method::Post).always());
+    assert!(world.try_sync().await.is_err());
+    assert_eq!(world.status("p0@alliance.test"), "archived");
+    assert_eq!(world.cycle.state.holds().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_approval_outlives_a_cycle_that_ended_before_it_was_tried() {
+    let world = twelve_approved_to_go().await;
+    world.sandbox.faults().add(Fault::new(FaultKind::TooManyRequests).on_method(Method::Delete).always());
+    assert!(world.try_sync().await.is_err());
+    world.sandbox.faults().clear();
+    world.later(900);
+    world.sync().await;
+    assert_eq!(world.status("p0@alliance.test"), "archived");
+    world.sync().await;
+    assert_eq!(world.cycle.state.holds().await.unwrap(), []);
+    world.assert_quiet().await;
 }

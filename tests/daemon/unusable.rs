@@ -214,3 +214,17 @@ async fn a_subscriber_of_mailchimp_becomes_a_registration_once_the_row_of_their_
     world.assert_in_step();
     world.assert_quiet().await;
 }
+
+#[tokio::test]
+async fn a_row_that_takes_not_even_a_note_fails_no_cycle() {
+    let world = with_ada().await;
+    set(&world, "email = ''");
+    world.sql(
+        "CREATE TRIGGER strict BEFORE UPDATE ON registrations WHEN NEW.email = ''
+         BEGIN SELECT RAISE(ABORT, 'an address is needed'); END",
+    );
+    world.sync().await;
+    world.assert_quiet().await;
+    world.sync_full().await;
+    world.assert_quiet().await;
+}
