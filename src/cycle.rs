@@ -1,5 +1,6 @@
 //! One cycle: observe, reconcile, guard, apply, report.
 
+mod attending;
 mod guarding;
 mod policy;
 mod prepare;

@@ -115,6 +115,11 @@ pub async fn observe(
     Ok(observed)
 }
 
+/// Reads what is in doubt and what was named, by itself and on both sides; says how many contacts were read.
+pub async fn read_named(sources: &Sources, schema: &AudienceSchema) -> Result<u64, ObserveError> {
+    named::read(sources, schema).await
+}
+
 impl Sources {
     fn report(&self, phase: Phase, done: u64, total: u64) {
         self.progress.send_replace(Progress { phase, done, total });

@@ -43,11 +43,30 @@ pub async fn guard(
             Some(reason) => {
                 state.hold("emptied", vec![Selection::Everything], reason.to_owned(), now).await?;
             }
-            None => hold_classes(state, limits, counts.with_base, &planned, now).await?,
+            None => {
+                for Excess { class, selections, reason } in
+                    excesses(state, limits, &counts, &planned, now).await?
+                {
+                    state.hold(class, selections, reason, now).await?;
+                }
+                hold_unproven(state, now).await?;
+            }
         }
     }
     state.settle_holds(now).await?;
     state.count_planned_held().await
+}
+
+/// Leaves to the plan of everybody what is unsafe in a staged plan of a few: only that can be held.
+pub(super) async fn leave_unsafe(state: &State, limits: &Limits, now: Timestamp) -> Result<(), StateError> {
+    let (counts, planned) = (state.counts().await?, state.planned_counts().await?);
+    if emptied(&counts, &planned).is_some() {
+        return state.unstage(vec![Selection::Everything]).await;
+    }
+    for Excess { selections, .. } in excesses(state, limits, &counts, &planned, now).await? {
+        state.unstage(selections).await?;
+    }
+    state.unstage(vec![Selection::Class(ClassName::UnprovenInvitation)]).await
 }
 
 /// A yes given beforehand also answers what was asked for in an earlier cycle; to be called before the plan is staged.
@@ -91,13 +110,21 @@ fn emptied(counts: &Counts, planned: &BTreeMap<ClassName, u64>) -> Option<&'stat
     None
 }
 
-async fn hold_classes(
+/// More of a class than may go unasked.
+struct Excess {
+    class: &'static str,
+    selections: Vec<Selection>,
+    reason: String,
+}
+
+/// The classes of which more is planned, or was done over the day, than may go unasked.
+async fn excesses(
     state: &State,
     limits: &Limits,
-    members: u64,
+    counts: &Counts,
     planned: &BTreeMap<ClassName, u64>,
     now: Timestamp,
-) -> Result<(), StateError> {
+) -> Result<Vec<Excess>, StateError> {
     let since = now.checked_sub(DAY).unwrap_or(Timestamp::MIN);
     let shared = state.timed_opt_outs_sharing_a_time(SHARED_TIME, since).await?;
     let removals = count(planned, ClassName::Removal) + shared.planned;
@@ -129,15 +156,17 @@ async fn hold_classes(
             "would be asked back after they left",
         ),
     ];
+    let mut excesses = Vec::new();
     for (name, class, n_planned, limit, also, what) in classes {
         let shared = also.map_or(0, |_| shared.applied);
         let done = state.applied_in([class].into(), since).await? + shared;
-        if n_planned > 0 && limit.is_passed_by(n_planned + done, members) {
+        if n_planned > 0 && limit.is_passed_by(n_planned + done, counts.with_base) {
             let selections = [Some(Selection::Class(class)), also].into_iter().flatten().collect();
-            state.hold(name, selections, reason(n_planned, done, what, limit), now).await?;
+            let reason = reason(n_planned, done, what, limit);
+            excesses.push(Excess { class: name, selections, reason });
         }
     }
-    hold_unproven(state, now).await
+    Ok(excesses)
 }
 
 /// Nobody is asked back without proof that they want it, unless a person says so of each.

@@ -59,7 +59,8 @@ impl Report {
     }
 
     pub(super) fn read(&mut self, observed: Observed) {
-        self.observed = SidesRead { local: observed.local, remote: observed.remote };
+        self.observed.local += observed.local;
+        self.observed.remote += observed.remote;
     }
 
     /// Takes up what a round planned: the first round's whole plan, later rounds' what they found beyond it.
@@ -67,6 +68,11 @@ impl Report {
         let planned = planned.saturating_sub(rejected);
         self.planned += if round == 0 { planned } else { planned.saturating_sub(held) };
         (self.held, self.rejected) = (held, rejected);
+    }
+
+    /// Takes up what was planned for those who were named while everybody was read.
+    pub(super) fn attend(&mut self, planned: u64) {
+        self.planned += planned;
     }
 
     pub(super) fn add(&mut self, applied: Applied) {

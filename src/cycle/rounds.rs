@@ -6,7 +6,7 @@ use crate::cycle::prepare::{Prepared, forget_schema_age};
 use crate::cycle::report::Report;
 use crate::cycle::staging::reconcile_all;
 use crate::cycle::{Adoption, Cycle, CycleError};
-use crate::observe::{Sources, observe};
+use crate::observe::Sources;
 use crate::state::{CycleId, Pause};
 
 /// After this many rounds of deciding and writing the rest is left to the next cycle.
@@ -22,7 +22,7 @@ impl Cycle {
         report: &mut Report,
     ) -> Result<(), CycleError> {
         let Prepared { scope, schema, policy } = prepared;
-        let observed = observe(&self.sources(), schema, *scope).await?;
+        let observed = self.observe_and_attend(id, prepared, report).await?;
         self.note_observed(*scope, schema).await?;
         report.read(observed);
         answer(&self.state, adoption, self.clock.now()).await?;
@@ -59,7 +59,7 @@ impl Cycle {
         Ok(report.counts(&self.state).await?)
     }
 
-    fn sources(&self) -> Sources {
+    pub(super) fn sources(&self) -> Sources {
         Sources {
             local: self.local.clone(),
             remote: self.remote.clone(),

@@ -1,9 +1,12 @@
 //! From the mirror to the staged plan: member by member in the order of their numbers, never held whole.
 
+use std::collections::BTreeSet;
+
 use crate::apply::Targets;
 use crate::clock::Clock;
 use crate::cycle::{Cycle, CycleError};
 use crate::mailchimp::schema::AudienceSchema;
+use crate::model::MemberId;
 use crate::observe::ObserveError;
 use crate::reconcile::plan::MemberPlan;
 use crate::reconcile::policy::Policy;
@@ -31,6 +34,21 @@ pub async fn reconcile_all(
         plans.iter().for_each(tell);
         state.stage(plans, number).await?;
     }
+}
+
+/// Decides about these members alone, those of them that are unsettled, and stages what is to be done.
+pub(super) async fn reconcile_some(
+    state: &State,
+    policy: &Policy,
+    clock: &Clock,
+    members: BTreeSet<MemberId>,
+) -> Result<PolicyNumber, StateError> {
+    let number = state.policy_number(fingerprint(policy)).await?;
+    state.begin_plan().await?;
+    let trios = state.unsettled_among(number, members, clock.now()).await?;
+    let plans: Vec<MemberPlan> = trios.iter().map(|trio| reconcile(trio, policy)).collect();
+    state.stage(plans, number).await?;
+    Ok(number)
 }
 
 /// Tells the log what no rule decided; the register's note tells staff.

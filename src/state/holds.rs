@@ -66,6 +66,18 @@ impl State {
         .await
     }
 
+    /// Takes out of the staged plan what is selected: it is left to a plan that is complete.
+    pub async fn unstage(&self, selections: Vec<Selection>) -> Result<(), StateError> {
+        self.write(move |tx| {
+            for selection in &selections {
+                select(tx, *selection)?;
+            }
+            tx.execute("DELETE FROM temp.plan WHERE held = '*'", [])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Ends holds of which the staged plan, which must be complete, wants nothing any more; says how many.
     ///
     /// One that lists a member who is yet to be read by itself stays: what is wanted for it is not known.

@@ -76,6 +76,29 @@ impl State {
         .await
     }
 
+    /// Those of these members that are not settled under `policy`, without those that are to be read by themselves.
+    pub async fn unsettled_among(
+        &self,
+        policy: PolicyNumber,
+        members: BTreeSet<MemberId>,
+        observed_at: Timestamp,
+    ) -> Result<Vec<Trio>, StateError> {
+        self.call(move |connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM members WHERE id = ?1 AND settled <> ?2 AND recheck = 0"
+            ))?;
+            let mut trios = Vec::new();
+            for member in members {
+                let mut rows = statement.query(params![member.0, policy.0])?;
+                if let Some(row) = rows.next()? {
+                    trios.push(trio(connection, row, observed_at)?);
+                }
+            }
+            Ok(trios)
+        })
+        .await
+    }
+
     /// Up to `limit` members after `after`, settled or not, in the order of their numbers.
     pub async fn members(
         &self,

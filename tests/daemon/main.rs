@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod adoption;
+mod attending;
 mod collisions;
 mod crash;
 mod groups;

@@ -1,0 +1,77 @@
+//! Somebody is named while everybody is read: they are attended to between the pages, under the same guard.
+
+use std::sync::{Arc, Mutex};
+
+use rosterd::cycle::Adoption;
+use rosterd::model::EmailAddress;
+use rosterd::observe::Scope;
+use rosterd::reconcile::policy::Policy;
+use rusqlite::Connection;
+
+use crate::world::World;
+
+/// Another process names these addresses.
+async fn name(world: &World, emails: impl IntoIterator<Item = String>) {
+    let emails = emails.into_iter().map(|email| EmailAddress::parse(&email).unwrap()).collect();
+    world.cycle.state.add_pending(emails, "a test".to_owned(), world.clock.now()).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_leaves_while_everybody_is_read_is_heard_before_the_walk_ends() {
+    let world = World::adopted(Policy::default(), |world| world.register_many(20)).await;
+    world.sync().await;
+    let state = Connection::open(world.directory.path().join("state.db")).unwrap();
+    let register = Connection::open(world.directory.path().join("registrations.db")).unwrap();
+    let (person, now) = (world.person(), format!("{:.6}", world.clock.now()));
+    let heard = Arc::new(Mutex::new(None));
+    let told = heard.clone();
+    let mut named = false;
+    world.tap.before_each(move |_, request| {
+        if request.target.contains("since_last_changed") && told.lock().unwrap().is_none() {
+            let sql = "SELECT subscription FROM registrations WHERE email = 'p7@alliance.test'";
+            *told.lock().unwrap() = Some(register.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap());
+        }
+        if !named {
+            named = true;
+            person.unsubscribe("p7@alliance.test").unwrap();
+            let sql =
+                "INSERT INTO pending (address, reason, since) VALUES ('p7@alliance.test', 'a webhook', ?1)";
+            state.execute(sql, [&now]).unwrap();
+        }
+    });
+    let report = world.sync_full().await;
+    world.tap.calm();
+    assert_eq!(
+        heard.lock().unwrap().as_deref(),
+        Some("unsubscribed"),
+        "before the walk that follows: {report:?}"
+    );
+    assert_eq!((report.planned, report.applied), (1, 1), "once: {report:?}");
+    world.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn what_the_guard_would_hold_is_left_to_the_whole_plan() {
+    let world = World::adopted(Policy::default(), |world| world.register_many(40)).await;
+    world.sync().await;
+    world.sql("DELETE FROM registrations WHERE id <= 20");
+    name(&world, (0..20).map(|n| format!("p{n}@alliance.test"))).await;
+    let report = world.sync_full().await;
+    assert_eq!((report.held, report.applied), (20, 0), "{report:?}");
+    assert_eq!(world.hold().await.count, 20);
+    assert_eq!(world.status("p0@alliance.test"), "subscribed");
+}
+
+#[tokio::test]
+async fn nobody_is_attended_to_before_the_first_adoption() {
+    let world = World::new(Policy::default()).await;
+    world.register("ada@alliance.test", "Ada");
+    name(&world, ["ada@alliance.test".to_owned()]).await;
+    world.later(60);
+    let report = world.cycle.run(Scope::Full, Adoption::Ask).await.unwrap();
+    assert_eq!(
+        (report.held, report.applied, world.status("ada@alliance.test").as_str()),
+        (1, 0, ""),
+        "{report:?}"
+    );
+}
