@@ -19,6 +19,7 @@ use tempfile::TempDir;
 const LATENCY_MS: u64 = 100;
 const CONNECTIONS: usize = 10;
 const NEW_REGISTRATIONS: usize = 10_000;
+const CHANGED_MEMBERS: usize = 10_000;
 /// Cycles before an idle one is one: the first reads the schema, and what was written just before is read once more.
 const SETTLING: i64 = 20;
 /// Idle cycles that are measured: the kernel counts CPU time in steps of 10 ms.
@@ -81,6 +82,36 @@ impl Audience {
                 }
             })
             .await;
+        begun.elapsed()
+    }
+}
+
+impl Audience {
+    /// Submits one batch that changes as many members, waits for its end and throws the results away.
+    async fn one_batch(&self) -> Duration {
+        let authorization = Some(format!("Bearer {}", self.key));
+        let ask = async |method, target: String, body: Option<Value>| -> Value {
+            let body = body.map(|body| body.to_string().into_bytes());
+            let request = Request { method, target, body, authorization: authorization.clone() };
+            serde_json::from_slice(&self.transport.send(request).await.unwrap().body).unwrap()
+        };
+        let operation = |number: usize| {
+            let hash = md5::compute(format!("new{}@alliance.test", number + 1));
+            let body = json!({"merge_fields": {"FNAME": "F"}}).to_string();
+            json!({"method": "PATCH", "path": format!("/lists/{}/members/{hash:x}", self.id), "body": body})
+        };
+        let operations: Value = (0..CHANGED_MEMBERS).map(operation).collect();
+        let begun = Instant::now();
+        let batch = ask(Method::Post, "/batches".to_owned(), Some(json!({ "operations": operations }))).await;
+        let target = format!("/batches/{}", batch["id"].as_str().unwrap());
+        let url = loop {
+            let now = ask(Method::Get, target.clone(), None).await;
+            if now["status"] == "finished" {
+                break now["response_body_url"].as_str().unwrap().to_owned();
+            }
+        };
+        let request = Request { method: Method::Get, target: url, body: None, authorization: None };
+        drop(self.transport.send(request).await.unwrap());
         begun.elapsed()
     }
 }
@@ -225,6 +256,27 @@ async fn measure(members: usize) {
     }
     let applied = format!("{} requests, {} applied", new.report["requests"], new.report["applied"]);
     row(&format!("{NEW_REGISTRATIONS} new registrations"), &applied, "20 requests", "25 requests");
+    change_members(&config, &audience, directory.path()).await;
+}
+
+/// The requests of the cycle that changes them and of the next, which walks over what was changed.
+async fn change_members(config: &Path, audience: &Audience, directory: &Path) {
+    sync(config, &[]);
+    let floor = audience.one_batch().await;
+    sync(config, &[]);
+    let script = "UPDATE registrations SET last_name = 'Byron' WHERE email LIKE 'new%@alliance.test'";
+    run_script(&directory.join("registrations.db"), script).await.unwrap();
+    let changed = sync(config, &[]);
+    let after = sync(config, &[]);
+    let requests = |taken: &Taken| taken.report["requests"].as_u64().unwrap_or(0);
+    let measured = format!(
+        "{} requests, {}, {} MiB",
+        requests(&changed) + requests(&after),
+        seconds(changed.wall),
+        changed.peak_mib
+    );
+    let work = format!("{} changed members", changed.report["applied"]);
+    row(&work, &measured, &format!("1 batch, {}", seconds(floor)), "40 requests");
 }
 
 /// What an idle cycle costs, over some of them.

@@ -3,12 +3,14 @@
 //! Opt-outs come first. One member's failure never stops the rest; what stops everything is a side that is out of
 //! reach or will not let us in.
 
+mod batch;
 mod bulk;
 mod close;
 mod local;
 mod refusals;
 mod remote;
 mod reread;
+mod tags;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,7 +26,7 @@ use crate::progress::{Phase, Progress};
 use crate::reconcile::plan::{Operation, Side};
 use crate::reconcile::policy::Policy;
 use crate::registrations::{RegisterError, WriteRegistrations};
-use crate::state::{CycleId, Pause, PolicyNumber, StagedOperation, State, StateError};
+use crate::state::{CycleId, Pause, PolicyNumber, StagedOperation, State, StateError, TAGS, UPDATES};
 
 /// How many operations are noted and carried out at a time; also Mailchimp's limit for one bulk creation.
 /// <https://mailchimp.com/developer/marketing/api/lists/batch-subscribe-or-unsubscribe/>
@@ -109,6 +111,10 @@ struct Past {
     /// Members of whom something was not done; what else was planned for them is left to the next round, which
     /// decides anew on what is known by then.
     left: BTreeSet<MemberId>,
+    /// What is to be submitted as one batch.
+    gathering: batch::Gathering,
+    /// Mailchimp refused a call for the tags of many: the rest of the plan does without.
+    tags_one_by_one: bool,
 }
 
 /// Carries out what the state holds staged and the guard does not hold; `applied` tells what came of it, however it ends.
@@ -116,24 +122,66 @@ pub async fn apply(targets: &Targets, cycle: CycleId, applied: &mut Applied) -> 
     let mut after = (0, 0);
     let total = targets.state.count_planned().await?;
     let mut past = Past::default();
-    loop {
-        let chunk = targets.state.next_operations(after, CHUNK).await?;
+    while may_go_on(targets).await? {
+        let mut chunk = targets.state.next_operations(after, CHUNK).await?;
+        // What comes after the values may stand on them: it is looked at again once they are in a batch.
+        let values = chunk.partition_point(|staged| staged.rank <= UPDATES);
+        if values == 0 && !past.gathering.is_empty() {
+            batch::submit(targets, cycle, applied, &mut past).await?;
+            continue;
+        }
+        chunk.truncate(if values == 0 { CHUNK } else { values });
         let Some(last) = chunk.last() else { return Ok(()) };
         after = (last.rank, last.seq);
+        let (plain, chunk) = batch_of(targets, chunk, &past);
         for mut batch in alike(chunk) {
-            if targets.stop.is_cancelled() {
-                return Err(ApplyError::Stopped);
-            }
-            // Staff may pause in the middle of a long plan.
-            if targets.is_paused().await? {
+            if !may_go_on(targets).await? {
                 return Ok(());
             }
             batch.retain(|staged| !past.left.contains(&staged.member));
             carry_out(targets, cycle, batch, applied, &mut past).await?;
-            let done = applied.done + applied.failed + applied.skipped + applied.parked;
-            targets.progress.send_replace(Progress { phase: Phase::Applying, done, total });
+            tell(targets, applied, total);
         }
+        let plain = plain.into_iter().filter(|staged| !past.left.contains(&staged.member)).collect();
+        batch::gather(targets, cycle, plain, applied, &mut past).await?;
     }
+    Ok(())
+}
+
+/// Whether anything may be begun: staff may pause in the middle of a long plan, and the process may be told to stop.
+async fn may_go_on(targets: &Targets) -> Result<bool, ApplyError> {
+    match targets.stop.is_cancelled() {
+        true => Err(ApplyError::Stopped),
+        false => Ok(!targets.is_paused().await?),
+    }
+}
+
+/// Looks at the batches that an earlier cycle left unfinished; to be called before anything is observed.
+pub async fn look_for_batches(targets: &Targets, applied: &mut Applied) -> Result<(), ApplyError> {
+    batch::look(targets, applied, &mut Past::default()).await
+}
+
+/// Looks at unfinished batches for a while; to be called once a plan was carried out.
+pub async fn wait_for_batches(targets: &Targets, applied: &mut Applied) -> Result<(), ApplyError> {
+    batch::wait(targets, applied, &mut Past::default()).await
+}
+
+/// Takes the changes out of a chunk that travel in a batch, where there are enough of them.
+fn batch_of(
+    targets: &Targets,
+    chunk: Vec<StagedOperation>,
+    past: &Past,
+) -> (Vec<StagedOperation>, Vec<StagedOperation>) {
+    let plain = chunk.iter().filter(|staged| batch::is_plain(staged)).count();
+    match past.gathering.wants(plain, targets.connections) {
+        true => chunk.into_iter().partition(batch::is_plain),
+        false => (Vec::new(), chunk),
+    }
+}
+
+fn tell(targets: &Targets, applied: &Applied, total: u64) {
+    let done = applied.done + applied.failed + applied.skipped + applied.parked;
+    targets.progress.send_replace(Progress { phase: Phase::Applying, done, total });
 }
 
 /// Splits a chunk into runs that are carried out in one way.
@@ -154,11 +202,13 @@ enum Way {
     Local,
     Remote,
     Bulk,
+    Tags,
 }
 
 fn way(staged: &StagedOperation) -> Way {
     match (&staged.planned.operation, staged.planned.operation.side()) {
         (Operation::RemoteCreate { .. }, _) if !reread::is_needed(&staged.planned) => Way::Bulk,
+        (Operation::RemoteTags { .. }, _) if staged.rank == TAGS => Way::Tags,
         (_, Side::Remote) => Way::Remote,
         (_, Side::Local) => Way::Local,
     }
@@ -175,6 +225,7 @@ async fn carry_out(
         None => Ok(()),
         Some(Way::Local) => local::carry_out(targets, cycle, batch, applied, past).await,
         Some(Way::Remote) => remote::carry_out(targets, cycle, batch, applied, past).await,
+        Some(Way::Tags) => tags::carry_out(targets, cycle, batch, applied, past).await,
         Some(Way::Bulk) => bulk::carry_out(targets, cycle, batch, applied, past).await,
     }
 }

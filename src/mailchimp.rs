@@ -2,6 +2,7 @@
 //!
 //! Two traits, so that a dry run is one by type: whoever holds only [`ReadAudience`] cannot write.
 
+pub mod batch;
 pub mod client;
 pub mod http;
 mod matching;
@@ -17,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::mailchimp::batch::archive::Extent;
+use crate::mailchimp::batch::{BatchAnswer, BatchNow, BatchedChange};
 use crate::mailchimp::schema::{AudienceMapping, AudienceSchema};
 use crate::model::{Contact, ContactId, EmailAddress, Key, Value};
 use crate::reconcile::consent::DecidedStatus;
@@ -227,6 +230,16 @@ pub trait ReadAudience: Send + Sync + std::fmt::Debug {
     /// What of the audience is mapped: a schema that was matched with another mapping is none.
     fn mapping(&self) -> &AudienceMapping;
 
+    /// How a batch stands that was submitted under this id.
+    async fn batch(&self, handle: &str) -> Result<BatchNow, AudienceError>;
+
+    /// Reads the results of a finished batch: the answers, and how far they could be read.
+    async fn batch_results(
+        &self,
+        schema: &AudienceSchema,
+        url: &str,
+    ) -> Result<(Vec<BatchAnswer>, Extent), AudienceError>;
+
     /// How many requests were sent since the client was made.
     fn requests(&self) -> u64;
 }
@@ -252,6 +265,21 @@ pub trait WriteAudience: ReadAudience {
 
     /// Adds (`true`) and removes (`false`) the named tags, with `is_syncing`.
     async fn tag(&self, contact: &Contact, tags: &BTreeMap<String, bool>) -> Result<(), AudienceError>;
+
+    /// Gives a tag to up to 500 and takes it from up to 500, without `is_syncing`: that call does not know it. Says which
+    /// addresses, in lower case, Mailchimp does not know.
+    async fn tag_many(
+        &self,
+        tag: &str,
+        add: &[EmailAddress],
+        remove: &[EmailAddress],
+    ) -> Result<BTreeSet<String>, AudienceError>;
+
+    /// Has Mailchimp make changes later, each told apart by its number; gives Mailchimp's id of the batch.
+    async fn submit_batch(&self, changes: &[(i64, BatchedChange)]) -> Result<String, AudienceError>;
+
+    /// Stops a batch: what it has not yet carried out never is.
+    async fn cancel_batch(&self, handle: &str) -> Result<(), AudienceError>;
 
     /// Creates up to 500 contacts in one call with `update_existing: false`; one outcome for each, in the same order.
     async fn create(

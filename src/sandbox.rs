@@ -158,6 +158,9 @@ impl Sandbox {
         let broken =
             |what: &str| TransportError::Broken(io::Error::new(io::ErrorKind::ConnectionReset, what).into());
         let target = below_base(&request.target);
+        if target.starts_with("/_sandbox/batch-results/") && request.authorization.is_some() {
+            return Ok(self.refuse_key());
+        }
         if target.starts_with("/_sandbox/") {
             return Ok(self.control(request.method, &target, request.body.as_deref().unwrap_or_default()));
         }

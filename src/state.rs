@@ -15,6 +15,7 @@
 //! nobody is lost: the next start adopts again, and the guard asks.
 
 mod base;
+mod batches;
 mod closing;
 mod contacts;
 mod copy;
@@ -53,6 +54,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tempfile::TempDir;
 
+pub use batches::{Batch, BatchNumber, BatchedOperation};
 pub use closing::{Closing, ContactNow};
 pub use contacts::Seen;
 pub use counts::Counts;
@@ -66,7 +68,7 @@ pub use joining::PutCounts;
 pub use members::{MemberName, Recheck};
 pub use parked::{Park, Parked, growing_distance};
 pub use pending::Pending;
-pub use rank::{ClassName, is_opt_out, kind, rank, side};
+pub use rank::{ClassName, TAGS, UPDATES, is_opt_out, kind, rank, side};
 pub use secrets::{can_keep_secrets, keep_signing_secret, secrets_path, signing_secret};
 pub use settings::{IdentityKind, Pause, PolicyNumber};
 pub use staged::{Place, SharedTimes, StagedConflict, StagedOperation};

@@ -53,8 +53,12 @@ impl Work {
         operations: Vec<StagedOperation>,
     ) -> Result<Self, ApplyError> {
         let entries = targets.state.open_entries(cycle, operations.clone(), targets.clock.now()).await?;
-        let entries = entries.into_iter().zip(operations).collect();
-        Ok(Self {
+        Ok(Self::under_way_already(entries.into_iter().zip(operations).collect()))
+    }
+
+    /// Operations that were noted before.
+    pub(super) fn under_way_already(entries: Vec<(EntryId, StagedOperation)>) -> Self {
+        Self {
             entries,
             next: 0,
             members: BTreeMap::new(),
@@ -62,7 +66,7 @@ impl Work {
             closings: Vec::new(),
             deeds: Vec::new(),
             left: BTreeSet::new(),
-        })
+        }
     }
 
     /// The next operation and its member as it stands after those before it.

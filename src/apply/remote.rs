@@ -181,7 +181,7 @@ async fn set_status(
 /// The call for tags answers without a body: the mirror takes what was sent, the next walk shows the rest.
 ///
 /// A tag that stands for an interest is no tag of a group: the next round would take it away again.
-fn tagged(
+pub(super) fn tagged(
     mut contact: Contact,
     tags: &BTreeMap<String, bool>,
     source: &BTreeMap<Key, Value>,

@@ -1,10 +1,10 @@
 //! The rounds of a cycle: reconcile, guard, apply, until nothing more follows.
 
-use crate::apply::{Applied, apply};
+use crate::apply::{Applied, apply, look_for_batches, wait_for_batches};
 use crate::cycle::guarding::{answer, guard};
 use crate::cycle::prepare::{Prepared, forget_schema_age};
 use crate::cycle::report::Report;
-use crate::cycle::staging::reconcile_all;
+use crate::cycle::staging::{policy_number, reconcile_all};
 use crate::cycle::{Adoption, Cycle, CycleError};
 use crate::observe::Sources;
 use crate::state::{CycleId, Pause};
@@ -22,6 +22,7 @@ impl Cycle {
         report: &mut Report,
     ) -> Result<(), CycleError> {
         let Prepared { scope, schema, policy } = prepared;
+        self.look_for_batches(prepared, report).await?;
         let observed = self.observe_and_attend(id, prepared, report).await?;
         self.note_observed(*scope, schema).await?;
         report.read(observed);
@@ -36,7 +37,10 @@ impl Cycle {
             }
             let targets = self.targets(schema.clone(), policy.clone(), number);
             let mut applied = Applied::default();
-            let result = apply(&targets, id, &mut applied).await;
+            let result = match apply(&targets, id, &mut applied).await {
+                Ok(()) => wait_for_batches(&targets, &mut applied).await,
+                stopped => stopped,
+            };
             report.add(applied);
             if result.is_err() {
                 self.state.expire_tried_approvals(id, self.clock.now()).await?;
@@ -57,6 +61,23 @@ impl Cycle {
         self.note_unusable().await?;
         self.drop_orphaned_groups().await?;
         Ok(report.counts(&self.state).await?)
+    }
+
+    /// What an earlier cycle handed over as a batch is settled first: nothing else is done to its members before.
+    async fn look_for_batches(&self, prepared: &Prepared, report: &mut Report) -> Result<(), CycleError> {
+        if self.state.unfinished_batches().await?.is_empty() {
+            return Ok(());
+        }
+        let Prepared { schema, policy, .. } = prepared;
+        let number = policy_number(&self.state, policy).await?;
+        let targets = self.targets(schema.clone(), policy.clone(), number);
+        let mut applied = Applied::default();
+        let result = look_for_batches(&targets, &mut applied).await;
+        report.add(applied);
+        if applied.schema_is_stale {
+            forget_schema_age(&self.state, &self.clock).await?;
+        }
+        Ok(result?)
     }
 
     pub(super) fn sources(&self) -> Sources {

@@ -23,7 +23,7 @@ pub async fn reconcile_all(
     policy: &Policy,
     clock: &Clock,
 ) -> Result<PolicyNumber, StateError> {
-    let number = state.policy_number(fingerprint(policy)).await?;
+    let number = policy_number(state, policy).await?;
     state.begin_plan().await?;
     let mut after = None;
     loop {
@@ -43,12 +43,17 @@ pub(super) async fn reconcile_some(
     clock: &Clock,
     members: BTreeSet<MemberId>,
 ) -> Result<PolicyNumber, StateError> {
-    let number = state.policy_number(fingerprint(policy)).await?;
+    let number = policy_number(state, policy).await?;
     state.begin_plan().await?;
     let trios = state.unsettled_among(number, members, clock.now()).await?;
     let plans: Vec<MemberPlan> = trios.iter().map(|trio| reconcile(trio, policy)).collect();
     state.stage(plans, number).await?;
     Ok(number)
+}
+
+/// The number of the policy in the state.
+pub(super) async fn policy_number(state: &State, policy: &Policy) -> Result<PolicyNumber, StateError> {
+    state.policy_number(fingerprint(policy)).await
 }
 
 /// Tells the log what no rule decided; the register's note tells staff.

@@ -1,15 +1,16 @@
 //! The client: one audience over any transport, with authentication, a limit of connections and a back-off.
 
 mod create;
-mod exchange;
+pub(crate) mod exchange;
 mod key;
 mod provision;
-mod read;
+pub(crate) mod read;
 #[cfg(test)]
 pub(crate) mod scripted;
-mod write;
+mod tags;
+pub(crate) mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,6 +26,9 @@ use crate::mailchimp::Page;
 use crate::mailchimp::PageRequest;
 use crate::mailchimp::ReadAudience;
 use crate::mailchimp::WriteAudience;
+use crate::mailchimp::batch;
+use crate::mailchimp::batch::archive::Extent;
+use crate::mailchimp::batch::{BatchAnswer, BatchNow, BatchedChange};
 use crate::mailchimp::client::exchange::Exchange;
 use crate::mailchimp::retry::RetryOptions;
 use crate::mailchimp::schema::AudienceMapping;
@@ -126,6 +130,18 @@ impl ReadAudience for MailchimpClient {
         &self.mapping
     }
 
+    async fn batch(&self, handle: &str) -> Result<BatchNow, AudienceError> {
+        batch::look(&self.exchange, handle).await
+    }
+
+    async fn batch_results(
+        &self,
+        schema: &AudienceSchema,
+        url: &str,
+    ) -> Result<(Vec<BatchAnswer>, Extent), AudienceError> {
+        batch::results(&self.exchange, schema, url).await
+    }
+
     fn requests(&self) -> u64 {
         self.exchange.requests()
     }
@@ -153,6 +169,23 @@ impl WriteAudience for MailchimpClient {
 
     async fn tag(&self, contact: &Contact, tags: &BTreeMap<String, bool>) -> Result<(), AudienceError> {
         write::tag(&self.exchange, contact, tags).await
+    }
+
+    async fn tag_many(
+        &self,
+        tag: &str,
+        add: &[EmailAddress],
+        remove: &[EmailAddress],
+    ) -> Result<BTreeSet<String>, AudienceError> {
+        tags::tag_many(&self.exchange, tag, add, remove).await
+    }
+
+    async fn submit_batch(&self, changes: &[(i64, BatchedChange)]) -> Result<String, AudienceError> {
+        batch::submit(&self.exchange, changes).await
+    }
+
+    async fn cancel_batch(&self, handle: &str) -> Result<(), AudienceError> {
+        batch::cancel(&self.exchange, handle).await
     }
 
     async fn create(

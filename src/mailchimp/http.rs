@@ -65,6 +65,11 @@ pub struct UnusableHttp(#[source] reqwest::Error);
 #[error("the answer has more than {0} bytes")]
 struct BodyTooLarge(usize);
 
+/// A URL that came in an answer and leads where nothing of ours may go.
+#[derive(Debug, thiserror::Error)]
+#[error("the URL in Mailchimp's answer is not one of HTTPS")]
+struct ForeignUrl;
+
 impl HttpTransport {
     /// A transport with a pool of connections of its own.
     pub fn new(options: HttpOptions) -> Result<Self, UnusableHttp> {
@@ -94,6 +99,19 @@ impl HttpTransport {
         }
     }
 
+    /// Where a request goes, and whether that is below the base URL. Elsewhere only over HTTPS, unless Mailchimp itself
+    /// is played by this machine.
+    fn url(&self, target: &str) -> Result<(String, bool), TransportError> {
+        if target.starts_with('/') {
+            return Ok((format!("{}{target}", self.options.base_url), true));
+        }
+        let here = is_loopback(&self.options.base_url) && is_loopback(target);
+        match target.starts_with("https://") || here {
+            true => Ok((target.to_owned(), false)),
+            false => Err(unsendable(ForeignUrl)),
+        }
+    }
+
     async fn body(&self, response: &mut reqwest::Response) -> Result<Vec<u8>, TransportError> {
         let limit = self.options.max_body_bytes;
         let expected = response.content_length().and_then(|length| usize::try_from(length).ok());
@@ -117,9 +135,12 @@ impl fmt::Debug for HttpTransport {
 #[async_trait]
 impl Transport for HttpTransport {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        let url = format!("{}{}", self.options.base_url, request.target);
-        let mut builder = self.client.request(method(request.method), url).header(ACCEPT, "application/json");
-        if let Some(authorization) = request.authorization {
+        let (url, is_ours) = self.url(&request.target)?;
+        let mut builder = self.client.request(method(request.method), url);
+        if is_ours {
+            builder = builder.header(ACCEPT, "application/json");
+        }
+        if let Some(authorization) = request.authorization.filter(|_| is_ours) {
             let mut value = HeaderValue::try_from(authorization).map_err(unsendable)?;
             value.set_sensitive(true);
             builder = builder.header(AUTHORIZATION, value);

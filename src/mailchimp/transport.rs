@@ -40,7 +40,8 @@ impl Method {
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// Path and query below the base URL, beginning with `/`: `/lists/a1/members?count=1000`.
+    /// Path and query below the base URL, beginning with `/`: `/lists/a1/members?count=1000`; or a whole URL of another
+    /// host, which is asked without the key.
     pub target: String,
     /// The JSON body, where there is one.
     pub body: Option<Vec<u8>>,

@@ -44,6 +44,26 @@ pub(crate) struct Batches {
     batches: Vec<Batch>,
     /// Whether nothing moves on: a queue that is stuck.
     pub(crate) stalled: bool,
+    /// What else goes wrong on purpose.
+    pub(crate) faults: BatchFaults,
+}
+
+/// What goes wrong with batches on purpose.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BatchFaults {
+    /// The archive of results ends in its midst.
+    pub(crate) cut_results: bool,
+    /// One operation in so many is carried out, and its answer is not among the results.
+    pub(crate) leave_out_one_in: Option<usize>,
+    /// One operation in so many is refused so, whatever it asks for.
+    pub(crate) refuse_one_in: Option<(usize, Problem)>,
+}
+
+impl Batches {
+    /// Forgets every batch, as it happens seven days after the end; what has not begun never does.
+    pub(crate) fn expire(&mut self) {
+        self.batches.clear();
+    }
 }
 
 /// `POST /batches`.
@@ -124,7 +144,11 @@ pub(crate) fn results(world: &World, path: &str, now: i64) -> Result<Vec<u8>, u1
         return Err(403);
     }
     let results = batch.results.as_deref().ok_or(404_u16)?;
-    pack(results, now).map_err(|_| 500)
+    let mut archive = pack(results, now).map_err(|_| 500_u16)?;
+    if world.batches.faults.cut_results {
+        archive.truncate(archive.len() / 2);
+    }
+    Ok(archive)
 }
 
 /// The batch whose turn it is, and since when.
@@ -150,9 +174,16 @@ fn carry_out(world: &mut World, index: usize, now: Timestamp) {
     world.ids.shuffle(&mut operations);
     let mut results = Vec::with_capacity(operations.len());
     let mut errored = 0;
-    for operation in &operations {
-        let (status, body) = perform_operation(world, operation, &id, now);
+    let faults = world.batches.faults.clone();
+    let meets = |index: usize, one_in: usize| index.checked_rem(one_in) == Some(0);
+    for (index, operation) in operations.iter().enumerate() {
+        let refused = faults.refuse_one_in.as_ref().filter(|(one_in, _)| meets(index, *one_in));
+        let refusal = refused.map(|(_, problem)| problem.clone());
+        let (status, body) = perform_operation(world, operation, &id, now, refusal);
         errored += usize::from(status >= 400);
+        if faults.leave_out_one_in.is_some_and(|one_in| meets(index, one_in)) {
+            continue;
+        }
         let response = String::from_utf8_lossy(&body);
         results.push(json!({"status_code": status, "operation_id": operation.id, "response": response}));
     }
@@ -215,6 +246,7 @@ mod tests {
     use serde_json::json;
 
     use crate::mailchimp::transport::Method;
+    use crate::mailchimp::transport::Request;
     use crate::sandbox::SandboxOptions;
     use crate::sandbox::testing::Api;
     use crate::sandbox::testing::address;
@@ -351,6 +383,45 @@ mod tests {
         assert_eq!(ask(&api, Method::Get, &batch, None).1["status"], "pending");
         api.sandbox.faults().release_batches();
         assert_eq!(ask(&api, Method::Get, &batch, None).1["status"], "finished");
+    }
+
+    #[test]
+    fn results_go_wrong_on_request() {
+        let options = SandboxOptions { batch_step: Duration::ZERO, ..SandboxOptions::default() };
+        let api = Api::with_everybody(options);
+        let operations: Value = (0..4).map(|number| patch(&api, "subscribed", &number.to_string())).collect();
+        let finished = |api: &Api| {
+            let batch = submit(api, &operations);
+            let (_, shown) = ask(api, Method::Get, &batch, None);
+            (batch, shown)
+        };
+        api.sandbox.faults().refuse_batch_operations(2, 400, "Invalid Resource", "No.");
+        let (_, shown) = finished(&api);
+        assert_eq!((&shown["finished_operations"], &shown["errored_operations"]), (&json!(4), &json!(2)));
+        api.sandbox.faults().clear();
+        api.sandbox.faults().leave_out_results(2);
+        assert_eq!(finished(&api).1["finished_operations"], 2);
+        api.sandbox.faults().clear();
+        let (batch, whole) = finished(&api);
+        let length = |url: &Value| api.raw(Method::Get, url.as_str().unwrap(), None).body.len();
+        let before = length(&whole["response_body_url"]);
+        api.sandbox.faults().cut_batch_results();
+        assert_eq!(length(&whole["response_body_url"]), before / 2);
+        api.sandbox.faults().expire_batches();
+        assert_eq!(ask(&api, Method::Get, &batch, None).0, 404);
+    }
+
+    #[test]
+    fn the_key_is_not_wanted_where_results_lie() {
+        let options = SandboxOptions { batch_step: Duration::ZERO, ..SandboxOptions::default() };
+        let api = Api::with_everybody(options);
+        let batch = submit(&api, &json!([patch(&api, "subscribed", "Grace")]));
+        let (_, shown) = ask(&api, Method::Get, &batch, None);
+        let target = shown["response_body_url"].as_str().unwrap().to_owned();
+        for (authorization, status) in [(None, 200), (Some("Bearer x".to_owned()), 400)] {
+            let request = Request { method: Method::Get, target: target.clone(), body: None, authorization };
+            assert_eq!(api.send(request).unwrap().status, status);
+        }
     }
 
     #[test]

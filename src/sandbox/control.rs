@@ -52,6 +52,10 @@ struct Wish {
     throttle: Option<String>,
     unthrottle: Option<String>,
     stall_batches: Option<bool>,
+    cut_batch_results: bool,
+    leave_out_results: Option<usize>,
+    refuse_batch_operations: Option<usize>,
+    expire_batches: bool,
     lose_webhooks: Option<u32>,
     double_webhooks: Option<u32>,
     reverse_webhooks: bool,
@@ -69,7 +73,7 @@ impl Sandbox {
     /// | request | body | does |
     /// |---|---|---|
     /// | `POST /_sandbox/person` | `act`, `email`, and where it applies `new_email`, `tag`, `merge_fields` by tag, `interests` by id or name | what people and staff do: `subscribe`, `confirm`, `edit`, `change_address`, `unsubscribe`, `complain`, `bounce`, `expire_pending`, `staff_add`, `staff_archive`, `staff_unarchive`, `staff_resubscribe`, `staff_unsubscribe`, `staff_delete`, `staff_add_tag`, `staff_remove_tag`, `staff_edit`, `staff_change_address`, `staff_delete_audience`, `staff_revoke_key` |
-    /// | `POST /_sandbox/faults` | `kind` (`too_many_requests`, `bare_forbidden`, `server_error`, `bad_gateway`, `unavailable`, `cut_before`, `cut_after`, `time_out_before`, `time_out_after` with `hold_ms`, `truncated`, `refused` with `status`, `title`, `detail`), `method`, `path`, `times` (1), `after`, `probability`, `always`; `latency_ms`, `clear`, `throttle`, `unthrottle`, `stall_batches`, `lose_webhooks`, `double_webhooks`, `reverse_webhooks` | as [`Faults`](crate::sandbox::Faults) |
+    /// | `POST /_sandbox/faults` | `kind` (`too_many_requests`, `bare_forbidden`, `server_error`, `bad_gateway`, `unavailable`, `cut_before`, `cut_after`, `time_out_before`, `time_out_after` with `hold_ms`, `truncated`, `refused` with `status`, `title`, `detail`), `method`, `path`, `times` (1), `after`, `probability`, `always`; `latency_ms`, `clear`, `throttle`, `unthrottle`, `stall_batches`, `cut_batch_results`, `leave_out_results` and `refuse_batch_operations` (one in so many, the latter with `status`, `title`, `detail`), `expire_batches`, `lose_webhooks`, `double_webhooks`, `reverse_webhooks` | as [`Faults`](crate::sandbox::Faults) |
     /// | `POST /_sandbox/populate` | `count` | adds so many plausible members |
     /// | `POST /_sandbox/reset-log` | | empties the log and its sums |
     /// | `GET /_sandbox/log` | | the requests so far |
@@ -124,6 +128,11 @@ impl Sandbox {
         }
     }
 
+    /// Where results lie the URL is the key: a store of files like Amazon's refuses a second one.
+    pub(crate) fn refuse_key(&self) -> Response {
+        failed(400, "Only one auth mechanism allowed")
+    }
+
     fn batch_results(&self, path: &str) -> Response {
         let now = self.clock().now();
         let results = self.world(|world| {
@@ -174,6 +183,27 @@ impl Sandbox {
         }
     }
 
+    fn control_batches(&self, wish: &Wish) {
+        let faults = self.faults();
+        match wish.stall_batches {
+            Some(true) => faults.stall_batches(),
+            Some(false) => faults.release_batches(),
+            None => (),
+        }
+        if wish.cut_batch_results {
+            faults.cut_batch_results();
+        }
+        if let Some(one_in) = wish.leave_out_results {
+            faults.leave_out_results(one_in);
+        }
+        if let Some(one_in) = wish.refuse_batch_operations {
+            faults.refuse_batch_operations(one_in, wish.status.unwrap_or(400), &wish.title, &wish.detail);
+        }
+        if wish.expire_batches {
+            faults.expire_batches();
+        }
+    }
+
     fn control_faults(&self, wish: &Wish) -> Response {
         let faults = self.faults();
         if wish.clear {
@@ -188,11 +218,7 @@ impl Sandbox {
         if let Some(email) = &wish.unthrottle {
             faults.unthrottle(email);
         }
-        match wish.stall_batches {
-            Some(true) => faults.stall_batches(),
-            Some(false) => faults.release_batches(),
-            None => (),
-        }
+        self.control_batches(wish);
         wish.lose_webhooks.into_iter().for_each(|events| faults.lose_webhooks(events));
         wish.double_webhooks.into_iter().for_each(|events| faults.double_webhooks(events));
         if wish.reverse_webhooks {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::mailchimp::transport::Method;
 use crate::sandbox::Sandbox;
+use crate::sandbox::batches;
 use crate::sandbox::ids::Sequence;
+use crate::sandbox::problem::Problem;
 
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,6 +160,7 @@ impl Faults {
         self.sandbox.world(|world| {
             world.audience.throttled.clear();
             world.batches.stalled = false;
+            world.batches.faults = crate::sandbox::batches::BatchFaults::default();
             world.hooks.faults = crate::sandbox::hooks::DeliveryFaults::default();
         });
     }
@@ -185,6 +188,31 @@ impl Faults {
     /// Batches move on again.
     pub fn release_batches(&self) {
         self.sandbox.world(|world| world.batches.stalled = false);
+    }
+
+    /// Archives of results end in their midst, until the faults are cleared.
+    pub fn cut_batch_results(&self) {
+        self.sandbox.world(|world| world.batches.faults.cut_results = true);
+    }
+
+    /// One operation in so many is carried out without an answer among the results, until the faults are cleared.
+    pub fn leave_out_results(&self, one_in: usize) {
+        self.sandbox.world(|world| world.batches.faults.leave_out_one_in = Some(one_in));
+    }
+
+    /// One operation of a batch in so many is refused so, until the faults are cleared.
+    pub fn refuse_batch_operations(&self, one_in: usize, status: u16, title: &str, detail: &str) {
+        let refused = (one_in, Problem::new(status, title, detail));
+        self.sandbox.world(|world| world.batches.faults.refuse_one_in = Some(refused));
+    }
+
+    /// Every batch is forgotten, carried out or not.
+    pub fn expire_batches(&self) {
+        let now = self.sandbox.clock().now();
+        self.sandbox.world(|world| {
+            batches::advance(world, now);
+            world.batches.expire();
+        });
     }
 
     /// The next so many webhook events are lost.

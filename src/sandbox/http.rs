@@ -66,6 +66,10 @@ async fn answer(State(served): State<Served>, incoming: Incoming) -> Answered {
     };
     let Ok(body) = to_bytes(body, BODY_BYTES).await else { return plain(StatusCode::PAYLOAD_TOO_LARGE) };
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let with_key = parts.headers.contains_key(header::AUTHORIZATION);
+    if target.starts_with("/_sandbox/batch-results/") && with_key {
+        return whole(served.sandbox.refuse_key());
+    }
     if target.starts_with("/_sandbox/") {
         return whole(served.sandbox.control(method, target, &body));
     }

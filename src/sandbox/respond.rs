@@ -55,12 +55,13 @@ impl Parsed {
     }
 }
 
-/// Carries out one operation of a batch: status and body.
+/// Carries out one operation of a batch, unless it is refused on purpose: status and body.
 pub(crate) fn perform_operation(
     world: &mut World,
     operation: &Operation,
     batch: &str,
     now: Timestamp,
+    refusal: Option<Problem>,
 ) -> (u16, Vec<u8>) {
     let method = match operation.method.as_str() {
         "POST" => Method::Post,
@@ -76,9 +77,10 @@ pub(crate) fn perform_operation(
         // Such an operation pages by itself; one page as long as it takes comes to the same.
         parsed.query.0.push(("count".to_owned(), "1000".to_owned()));
     }
-    let result = match parsed.parts.first().map(String::as_str) {
-        Some("batches") => Err(Problem::invalid("Batch operations cannot be nested.")),
-        _ => perform(world, &parsed, now),
+    let result = match (refusal, parsed.parts.first().map(String::as_str)) {
+        (Some(refusal), _) => Err(refusal),
+        (None, Some("batches")) => Err(Problem::invalid("Batch operations cannot be nested.")),
+        (None, _) => perform(world, &parsed, now),
     };
     let response = finish_logged(world, parsed, result, now, None, Some(batch));
     (response.status, response.body)

@@ -145,7 +145,11 @@ fn set(world: &mut World, slot: u32, id: u32, wanted: Wanted, now: i64) -> bool 
     let Some(mut next) = world.audience.store.get(slot).cloned() else { return false };
     let is_in = next.tags.iter().any(|(tag, _)| *tag == id);
     match wanted {
-        Wanted::In if !is_in => next.tags.push((id, now)),
+        // The call knows no `is_syncing`, and nobody says that it starts no automation.
+        Wanted::In if !is_in => {
+            world.tag_automations += 1;
+            next.tags.push((id, now));
+        }
         Wanted::Out if is_in => next.tags.retain(|(tag, _)| *tag != id),
         Wanted::In | Wanted::Out => return false,
     }

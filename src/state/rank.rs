@@ -18,8 +18,8 @@ pub fn rank(operation: &Operation) -> i64 {
         | Operation::LocalCreate { .. }
         | Operation::LocalRename { .. }
         | Operation::LocalUpdate { .. } => 3,
-        Operation::RemoteRename { .. } | Operation::RemoteUpdate { .. } => 4,
-        Operation::RemoteTags { .. } => 5,
+        Operation::RemoteRename { .. } | Operation::RemoteUpdate { .. } => UPDATES,
+        Operation::RemoteTags { .. } => TAGS,
         Operation::RemoteCreate { .. } => 7,
         Operation::LocalKeep { .. } => 9,
     }
@@ -29,6 +29,12 @@ pub fn rank(operation: &Operation) -> i64 {
 const FIRST: i64 = 1;
 /// Opt-outs in the register.
 const SECOND: i64 = 2;
+/// The last rank of opt-outs: they wait for nothing.
+pub(crate) const OPT_OUTS: i64 = SECOND;
+/// The rank of values and addresses that go to Mailchimp.
+pub const UPDATES: i64 = 4;
+/// The rank of tags that go to Mailchimp.
+pub const TAGS: i64 = 5;
 
 /// The ranks of one member's operations: their own, but never before an earlier one of the same member, as a
 /// plan gives them in the order in which they are to be made. Opt-outs wait for nothing.

@@ -9,7 +9,7 @@ use crate::model::{EmailAddress, MemberId};
 use crate::reconcile::plan::{Conflict, Planned};
 use crate::state::error::{Fault, StateError};
 use crate::state::text::{address, count, from_json, number, stamp};
-use crate::state::{ClassName, State};
+use crate::state::{ClassName, State, rank};
 
 /// An operation of the staged plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,6 +198,9 @@ impl State {
     }
 
     /// Up to `limit` operations to be made, in the order in which they are: those after `after`, by rank and place.
+    ///
+    /// Of a member in an unfinished batch only opt-outs are: the batch carries values and no status, so neither can
+    /// undo the other, and somebody who leaves need not wait for it.
     pub async fn next_operations(
         &self,
         after: (i64, i64),
@@ -206,10 +209,11 @@ impl State {
         self.call(move |connection| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM temp.plan WHERE (rank, seq) > (?1, ?2) AND held IS NULL
+                   AND (rank <= ?4 OR NOT EXISTS (SELECT 1 FROM batch_entries AS e WHERE e.member = plan.member))
                  ORDER BY rank, seq LIMIT ?3"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = statement.query(params![after.0, after.1, number(limit)])?;
+            let mut rows = statement.query(params![after.0, after.1, number(limit), rank::OPT_OUTS])?;
             let mut staged = Vec::new();
             while let Some(row) = rows.next()? {
                 staged.push(operation(row)?);

@@ -94,10 +94,17 @@ impl State {
 
     /// Ends the entries that a process which is no more left open, as [`Outcome::Unknown`]; their members are to
     /// be read by themselves before anything else. Says how many there were. To be called at the start.
+    ///
+    /// What Mailchimp is known to have in a batch stays open; a batch that was perhaps submitted ends like the rest.
     pub async fn end_open_entries(&self, now: Timestamp) -> Result<u64, StateError> {
         self.write(move |tx| {
             let left: Vec<(i64, i64)> = tx
-                .prepare_cached("SELECT id, member FROM operations WHERE outcome IS NULL ORDER BY id")?
+                .prepare_cached(
+                    "SELECT id, member FROM operations WHERE outcome IS NULL AND NOT EXISTS (
+                        SELECT 1 FROM batch_entries AS e JOIN batches AS b ON b.id = e.batch
+                        WHERE e.entry = operations.id AND b.handle IS NOT NULL)
+                     ORDER BY id",
+                )?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<Result<_, _>>()?;
             for (entry, member) in &left {
@@ -159,7 +166,8 @@ impl State {
     }
 }
 
-fn open(
+/// Notes an operation that is about to be tried.
+pub(crate) fn open(
     tx: &Transaction<'_>,
     cycle: CycleId,
     staged: &StagedOperation,

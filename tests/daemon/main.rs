@@ -3,11 +3,14 @@
 
 mod adoption;
 mod attending;
+mod batch_crash;
+mod batches;
 mod collisions;
 mod crash;
 mod groups;
 mod halting;
 mod leaving;
+mod many_tags;
 mod movement;
 mod moving;
 #[path = "../world/parts.rs"]

@@ -57,6 +57,11 @@ impl Call {
         let body = if body.is_null() { None } else { Some(body.to_string().into_bytes()) };
         Self { asked: Asked { method, subject }, target, body }
     }
+
+    /// Writes a body that is JSON already.
+    pub(crate) fn write_bytes(method: Method, subject: Subject, target: String, body: Vec<u8>) -> Self {
+        Self { asked: Asked { method, subject }, target, body: Some(body) }
+    }
 }
 
 /// An answer that was a success.
@@ -155,6 +160,22 @@ impl Exchange {
                     return Err(error);
                 }
             }
+        }
+    }
+
+    /// Fetches what Mailchimp left at a URL of another host. The key does not go there, and what that host says of
+    /// itself says nothing about Mailchimp: once, and nobody else pauses because of it.
+    pub(crate) async fn fetch(&self, url: &str) -> Result<Vec<u8>, AudienceError> {
+        let _connection = self.connections.acquire().await.ok();
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let request =
+            Request { method: Method::Get, target: url.to_owned(), body: None, authorization: None };
+        let response = self.transport.send(request).await;
+        let response =
+            response.map_err(|error| AudienceError::Unreadable { said: refusal::chain(&error) })?;
+        match (response.status, refusal::is_html(&response)) {
+            (200, false) => Ok(response.body),
+            (status, _) => Err(AudienceError::Unreadable { said: format!("{status} instead of an archive") }),
         }
     }
 

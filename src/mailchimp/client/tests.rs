@@ -1,5 +1,6 @@
 //! The client against scripted exchanges.
 
+mod batches;
 mod creating;
 mod provisioning;
 mod reading;

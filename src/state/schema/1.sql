@@ -120,6 +120,30 @@ CREATE INDEX operations_class ON operations (class, begun_at);
 CREATE INDEX operations_begun_at ON operations (begun_at);
 CREATE INDEX operations_open ON operations (id) WHERE outcome IS NULL;
 
+-- Changes handed to Mailchimp to be made later. One without a handle was perhaps submitted, perhaps not.
+CREATE TABLE batches (
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  handle   TEXT UNIQUE,
+  begun_at TEXT NOT NULL
+) STRICT;
+-- What of them has no outcome yet.
+CREATE TABLE batch_entries (
+  entry  INTEGER PRIMARY KEY REFERENCES operations (id) ON DELETE CASCADE,
+  batch  INTEGER NOT NULL REFERENCES batches (id) ON DELETE CASCADE,
+  member INTEGER NOT NULL REFERENCES members (id) ON DELETE CASCADE,
+  mark   INTEGER                        -- the contact as it was known when the change was handed over
+) STRICT;
+CREATE INDEX batch_entries_batch ON batch_entries (batch, entry);
+CREATE INDEX batch_entries_member ON batch_entries (member);
+CREATE TRIGGER an_outcome_ends_a_batch_entry AFTER UPDATE OF outcome ON operations WHEN NEW.outcome IS NOT NULL
+BEGIN
+  DELETE FROM batch_entries WHERE entry = NEW.id;
+END;
+CREATE TRIGGER the_last_entry_ends_a_batch AFTER DELETE ON batch_entries
+BEGIN
+  DELETE FROM batches WHERE id = OLD.batch AND NOT EXISTS (SELECT 1 FROM batch_entries WHERE batch = OLD.batch);
+END;
+
 CREATE TABLE holds (
   id         TEXT PRIMARY KEY,
   class      TEXT NOT NULL,
