@@ -6,6 +6,7 @@ use futures::future::try_join;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{Order, Page, PageRequest, Shelf};
@@ -162,6 +163,8 @@ async fn read_pages(
                 return Ok(walked);
             }
             sources.report(Phase::ReadingAudience, walked.contacts, until as u64);
+            // Whoever waits for this gets their turn, however quickly the next page comes.
+            yield_now().await;
         }
         total = walked.totals.last().copied().unwrap_or(0);
     }

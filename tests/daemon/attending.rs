@@ -6,6 +6,7 @@ use rosterd::cycle::Adoption;
 use rosterd::model::EmailAddress;
 use rosterd::observe::Scope;
 use rosterd::reconcile::policy::Policy;
+use rosterd::sandbox::FormEntry;
 use rusqlite::Connection;
 
 use crate::world::World;
@@ -48,6 +49,34 @@ async fn who_leaves_while_everybody_is_read_is_heard_before_the_walk_ends() {
     );
     assert_eq!((report.planned, report.applied), (1, 1), "once: {report:?}");
     world.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn a_page_that_is_older_than_what_was_attended_to_undoes_nothing() {
+    for request in 1..=4 {
+        let world = World::adopted(Policy::default(), |world| world.register_many(20)).await;
+        world.sync().await;
+        let state = Connection::open(world.directory.path().join("state.db")).unwrap();
+        let (person, now) = (world.person(), format!("{:.6}", world.clock.now()));
+        let mut n = 0;
+        world.tap.before_each(move |_, _| {
+            n += 1;
+            if n == request {
+                let entry = FormEntry::new().field("FNAME", "Edited").tick("Water");
+                person.edit_preferences("p7@alliance.test", &entry).unwrap();
+                let sql = "INSERT INTO pending (address, reason, since) VALUES ('p7@alliance.test', 'a webhook', ?1)";
+                state.execute(sql, [&now]).unwrap();
+            }
+        });
+        let report = world.sync_full().await;
+        world.tap.calm();
+        assert_eq!((report.failed, report.skipped), (0, 0), "named at request {request}: {report:?}");
+        world.sync().await;
+        assert_eq!(world.column("p7@alliance.test", "first_name"), "Edited", "named at request {request}");
+        assert_eq!(world.field("p7@alliance.test", "FNAME"), "Edited", "named at request {request}");
+        assert_eq!(world.interests("p7@alliance.test"), ["Water"]);
+        world.assert_quiet().await;
+    }
 }
 
 #[tokio::test]
