@@ -127,7 +127,7 @@ pub async fn forget_schema_age(state: &State, clock: &Clock) -> Result<(), State
     state.set_cursor(SCHEMA_READ, String::new(), clock.now()).await
 }
 
-/// The keys that are gone or that stand for something else by now.
+/// The keys that are gone or that stand for something else by now; of a choice, the interests that can be chosen.
 fn lost_keys(known: &AudienceSchema, now: &AudienceSchema) -> BTreeSet<Key> {
     let mut lost: BTreeSet<Key> = known
         .fields
@@ -143,14 +143,12 @@ fn lost_keys(known: &AudienceSchema, now: &AudienceSchema) -> BTreeSet<Key> {
 
 fn lost_interests(dimension: &Dimension, known: &DimensionSchema, now: Option<&DimensionSchema>) -> Vec<Key> {
     let kept = |id: &String, name: &String| now.is_some_and(|now| now.interests.get(id) == Some(name));
-    let lost: Vec<Key> = known
+    known
         .interests
         .iter()
         .filter(|(id, name)| !kept(id, name))
         .map(|(_, name)| Key::Interest(Interest::new(dimension.as_str(), name)))
-        .collect();
-    let choice = (!lost.is_empty()).then(|| Key::Choice(dimension.clone()));
-    lost.into_iter().chain(choice).collect()
+        .collect()
 }
 
 #[cfg(test)]
@@ -181,7 +179,7 @@ mod tests {
     fn what_vanished_or_was_made_anew_is_forgotten() {
         check(&[("1", "Finance"), ("2", "Health")], &[]);
         check(&[("1", "Finance"), ("2", "Health"), ("3", "Water")], &[]);
-        check(&[("1", "Finance")], &["topic", "topic:Health"]);
-        check(&[("1", "Finance"), ("9", "Health")], &["topic", "topic:Health"]);
+        check(&[("1", "Finance")], &["topic:Health"]);
+        check(&[("1", "Finance"), ("9", "Health")], &["topic:Health"]);
     }
 }

@@ -16,10 +16,12 @@ impl Draft<'_> {
         self.remember_where_they_met(contact);
         let remote_moved = self.base.contact.as_ref().is_some_and(|(_, base)| *base != contact.email);
         match (self.local_move(), remote_moved) {
-            (None, false) => {
+            (None, false) if self.trio.local.iter().any(|row| row.email == contact.email) => {
                 self.gather_rows(&contact.email);
                 true
             }
+            // The row that moved is gone: those that stayed behind follow the contact.
+            (None, false) => self.rename_locally(&contact.email),
             (Some(to), _) if to == contact.email => {
                 self.settle_addresses();
                 self.gather_rows(&contact.email);
@@ -126,6 +128,7 @@ impl Draft<'_> {
                     ..self.base.consent.clone()
                 };
                 let operation = Operation::RemoteLeave { decided: consent::left_behind(), standing };
+                self.take_what_changed_remotely();
                 self.plan(operation, "address changed before it was confirmed", Class::Free);
                 false
             }
@@ -139,6 +142,7 @@ impl Draft<'_> {
     /// Somebody who was out is back at another address: the contact at the old one is left as it is.
     fn return_at(&mut self, to: EmailAddress, decision: Decision) -> bool {
         let Verdict::Remote(decided) = decision.verdict else { return true };
+        self.take_what_changed_remotely();
         let operation = self.remote_create(to, decided, decision.standing);
         self.plan(operation, decision.reason, decision.class);
         false
@@ -155,6 +159,7 @@ impl Draft<'_> {
             return true;
         };
         let Verdict::CreateRemote(decided) = decision.verdict else { return true };
+        self.take_what_changed_remotely();
         let operation = self.remote_create(to, decided, decision.standing);
         self.plan(operation, decision.reason, decision.class);
         false
@@ -167,7 +172,7 @@ impl Draft<'_> {
         );
     }
 
-    fn stop_at(&mut self, conflict: Conflict, words: &str) {
+    pub(super) fn stop_at(&mut self, conflict: Conflict, words: &str) {
         self.conflicts.push(conflict);
         self.note(words);
         self.waits = Some(words.to_owned());

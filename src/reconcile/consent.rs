@@ -167,6 +167,37 @@ impl Question<'_> {
         Decision { standing, ..decision }
     }
 
+    /// The consent part of the base with an opt-out that Mailchimp shows: it is remembered when it is first seen,
+    /// whatever becomes of the write that follows. An absence is not: the guard may hold it until it is undone.
+    ///
+    /// Nor is it an agreement where staff subscribe somebody who left: whoever is out after that has left anew.
+    pub(crate) fn with_what_is_seen(&self) -> Standing {
+        match &self.remote {
+            Some(remote) if remote.status == SubscriptionStatus::Subscribed && self.is_unproven(remote) => {
+                Standing { remote: None, ..self.base.clone() }
+            }
+            Some(remote)
+                if remote.status == SubscriptionStatus::Unsubscribed && self.removed(remote).is_none() =>
+            {
+                Standing {
+                    remote: Some(remote.status),
+                    remote_at: remote.opted_in_at,
+                    opted_out_at: self.base.opted_out_at.max(Some(self.left_remotely(remote))),
+                    removed_at: None,
+                    ..self.base.clone()
+                }
+            }
+            Some(_) | None => self.base.clone(),
+        }
+    }
+
+    fn is_unproven(&self, remote: &RemoteWord) -> bool {
+        let was_out =
+            matches!(self.base.remote, Some(SubscriptionStatus::Unsubscribed | SubscriptionStatus::Archived));
+        let left = self.base.opted_out_at.filter(|_| was_out && self.base.local.is_some());
+        left.is_some_and(|left| !self.opted_in_since(remote, left))
+    }
+
     /// Where all is agreed but older rows still say otherwise, the status goes to every row of the address.
     fn in_every_row(&self, decision: Decision) -> Decision {
         match self.local {
@@ -181,25 +212,32 @@ impl Question<'_> {
 
     /// When the person left, by the register: as remembered, or by a later word of the row's own, else now.
     ///
-    /// Never before an opt-in that both sides already knew of: clocks differ, and what follows is later.
+    /// Never before an opt-in that both sides already knew of: clocks differ, and what follows is later. A new time that
+    /// lies in the future says that they left since, and not when.
     fn left_locally(&self, local: &LocalWord) -> Timestamp {
+        let anew = local.timed && local.at != self.base.local_at && local.at.is_some_and(|at| self.ahead(at));
         let was_out = match self.base.local {
+            _ if anew => false,
             Some(SubscriptionStatus::Unsubscribed) => true,
             Some(SubscriptionStatus::Cleaned) => self.base.remote != Some(SubscriptionStatus::Cleaned),
             Some(_) | None => false,
         };
         let remembered = self.base.opted_out_at.filter(|_| was_out);
-        let said = local.at.filter(|at| local.timed && !self.ahead(*at));
+        // What has no time of its own was said no earlier than the row came to be.
+        let dated = local.timed || remembered.is_some();
+        let said = local.at.filter(|at| dated && !self.ahead(*at));
         self.not_before(self.base.remote_at, remembered.max(said))
     }
 
     /// When the person left, by Mailchimp: as remembered, else when the contact last changed, else now.
     ///
-    /// An archived contact is out anew: what the register said before that is not later. Never before an opt-in that
-    /// both sides already knew of.
+    /// An archived contact is out anew, and so is one that opted in since: what the register said before that is not
+    /// later. Never before an opt-in that both sides already knew of.
     fn left_remotely(&self, remote: &RemoteWord) -> Timestamp {
         let remembered = self.base.opted_out_at;
-        match remembered.filter(|_| self.base.remote == Some(remote.status)) {
+        let as_before = self.base.remote == Some(remote.status)
+            && !remembered.is_some_and(|left| self.was_back_since(remote, left));
+        match remembered.filter(|_| as_before) {
             Some(remembered) => remembered,
             None => {
                 let left =
@@ -222,7 +260,7 @@ impl Question<'_> {
 
     /// Whether an opt-in at `at` undoes an opt-out at `left`: a tie is not later, and the future proves nothing.
     pub(crate) fn is_later(&self, at: Option<Timestamp>, left: Timestamp) -> bool {
-        at.is_some_and(|at| at > left && !self.ahead(at))
+        at.is_some_and(|at| is_after(at, left) && !self.ahead(at))
     }
 
     /// Whether Mailchimp shows an opt-in that it did not show before, and that undoes an opt-out at `left`.
@@ -230,9 +268,21 @@ impl Question<'_> {
         remote.opted_in_at > self.base.remote_at && self.is_later(remote.opted_in_at, left)
     }
 
+    /// Whether Mailchimp dates an opt-in that it did not show before, not earlier than the opt-out at `left`: whoever is
+    /// out all the same has left again since.
+    fn was_back_since(&self, remote: &RemoteWord, left: Timestamp) -> bool {
+        remote.opted_in_at > self.base.remote_at && remote.opted_in_at.is_some_and(|at| !is_after(left, at))
+    }
+
     fn ahead(&self, at: Timestamp) -> bool {
         is_ahead(at, self.observed_at)
     }
+}
+
+/// Whether `at` is certainly later than `left`. Mailchimp's times are whole seconds, cut off: what is told of a whole
+/// second may have been at its end, and within it nobody can tell which came first. That is a tie.
+fn is_after(at: Timestamp, left: Timestamp) -> bool {
+    if left.subsec_nanosecond() == 0 { at.as_second() > left.as_second() } else { at > left }
 }
 
 /// Whether `at` lies so far ahead of the observation that it proves nothing.

@@ -10,8 +10,11 @@ use crate::reconcile::groups::{groups_of, tags_of};
 use crate::reconcile::meeting;
 use crate::reconcile::plan::{Class, Conflict, Meeting, MemberPlan, Operation, Planned, Reason, Tombstone};
 use crate::reconcile::policy::Policy;
-use crate::reconcile::trio::{Base, Trio};
+use crate::reconcile::trio::{Base, Standing, Trio};
 use crate::reconcile::values::{Values, local_values, remote_values, unknown_interests};
+
+/// Why somebody in Mailchimp gets no registration.
+const TAKEN_LOCALLY: &str = "the address belongs to another registration: staff must decide";
 
 /// The plan of one member, with what was decided so far.
 pub(super) struct Draft<'a> {
@@ -32,12 +35,16 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub(super) fn new(trio: &'a Trio, policy: &'a Policy) -> Self {
-        let base = trio.base.clone().unwrap_or_default();
+        let mut base = trio.base.clone().unwrap_or_default();
+        if let Some(contact) = &trio.remote {
+            let shown = remote_values(contact, &trio.local, trio.base.as_ref(), policy);
+            base.meet(contact, &shown);
+        }
         let desired = match &trio.remote {
             Some(contact) if trio.local.is_empty() => {
-                remote_values(contact, &trio.local, trio.base.as_ref(), policy)
+                remote_values(contact, &trio.local, Some(&base), policy)
             }
-            Some(_) | None => local_values(&trio.local, trio.base.as_ref(), policy),
+            Some(_) | None => local_values(&trio.local, Some(&base), policy),
         };
         Self {
             trio,
@@ -103,6 +110,9 @@ impl<'a> Draft<'a> {
     pub(super) fn decide_status(&mut self) {
         let question = self.question();
         let decision = consent::decide(&question);
+        if self.meeting == Meeting::KnownOnBoth {
+            self.base.consent = question.with_what_is_seen();
+        }
         if let Some(note) = decision.note.or_else(|| self.lasting_note(&question, &decision)) {
             self.note(note);
         }
@@ -121,6 +131,9 @@ impl<'a> Draft<'a> {
             Verdict::Remote(decided) => Operation::RemoteStatus { decided, standing },
             Verdict::Archive => Operation::RemoteArchive { standing },
             Verdict::CreateRemote(_) if self.trio.taken_remotely => return self.stop_at_taken_address(),
+            Verdict::CreateLocal(_) if self.trio.taken_locally => {
+                return self.stop_at(Conflict::AddressTakenLocally, TAKEN_LOCALLY);
+            }
             Verdict::CreateRemote(decided) => match self.newest() {
                 Some(row) => {
                     let email = self.local_move().unwrap_or_else(|| row.email.clone());
@@ -133,10 +146,6 @@ impl<'a> Draft<'a> {
                 return;
             }
             Verdict::Local(status, changed_at) => Operation::LocalStatus { status, changed_at, standing },
-            Verdict::CreateLocal(_) if self.trio.taken_locally => {
-                self.waits = Some("another row has the address".to_owned());
-                return;
-            }
             Verdict::CreateLocal(changed_at) => match &self.trio.remote {
                 Some(contact) => Operation::LocalCreate {
                     email: contact.email.clone(),
@@ -172,7 +181,7 @@ impl<'a> Draft<'a> {
         &self,
         email: EmailAddress,
         decided: consent::DecidedStatus,
-        standing: crate::reconcile::trio::Standing,
+        standing: Standing,
     ) -> Operation {
         let membership = self.newest().and_then(|row| row.membership.as_deref());
         let groups = groups_of(self.policy, &self.desired, membership);

@@ -9,17 +9,14 @@ use crate::reconcile::consent::may_be_written_to;
 use crate::reconcile::draft::Draft;
 use crate::reconcile::groups::{groups_of, tags_of};
 use crate::reconcile::merge::{EditTimes, Merged, merge};
-use crate::reconcile::plan::{Class, Operation};
+use crate::reconcile::plan::{Class, Conflict, Operation, Side};
 use crate::reconcile::policy::DimensionKind;
-use crate::reconcile::values::{of_dimension, says, shown_values};
+use crate::reconcile::values::{of_dimension, says, shown_values, speaking_row};
 
 impl<'a> Draft<'a> {
     /// Merges the values of a member that shows on both sides.
     pub(super) fn merge_values(&mut self) {
-        let Some(contact) = &self.trio.remote else { return };
-        let base = self.trio.base.as_ref();
-        let (local, remote) = shown_values(&self.trio.local, contact, base, self.policy);
-        let merged = merge(&local, &remote, base, EditTimes::of(self.trio), self.policy);
+        let Some(merged) = self.merged() else { return };
         self.desired.clone_from(&merged.desired);
         self.base.values.extend(merged.agreed.clone());
         if !merged.agreed.is_empty() {
@@ -27,11 +24,27 @@ impl<'a> Draft<'a> {
             self.link();
         }
         if self.may_send() {
-            self.conflicts.extend(merged.overwritten.clone());
             self.send_values(&merged);
+            self.conflicts
+                .extend(merged.overwritten.iter().filter(|lost| lost_on(lost, Side::Remote)).cloned());
         }
         self.take_values(&merged);
         self.report_unknown_interests();
+    }
+
+    /// Takes in what changed at a contact that is left behind: its successor is created with it.
+    pub(super) fn take_what_changed_remotely(&mut self) {
+        let Some(merged) = self.merged() else { return };
+        self.desired.clone_from(&merged.desired);
+        self.conflicts.extend(merged.overwritten.iter().filter(|lost| lost_on(lost, Side::Remote)).cloned());
+        self.take_values(&merged);
+    }
+
+    fn merged(&self) -> Option<Merged> {
+        let contact = self.trio.remote.as_ref()?;
+        let base = Some(&self.base);
+        let (local, remote) = shown_values(&self.trio.local, contact, base, self.policy);
+        Some(merge(&local, &remote, base, EditTimes::of(self.trio), self.policy))
     }
 
     /// Whether anything but a status may be sent: opted out means left alone.
@@ -85,6 +98,7 @@ impl<'a> Draft<'a> {
                 |key: &Key| merged.to_local.get(key).map(|change| (key.clone(), change.after.clone()));
             keys.keys().filter_map(taken).collect()
         };
+        self.conflicts.extend(merged.overwritten.iter().filter(|lost| lost_on(lost, Side::Local)).cloned());
         for (row, changes) in self.row_changes(&merged.to_local) {
             let source = source(&changes);
             self.plan(Operation::LocalUpdate { row, changes, source }, "changed in Mailchimp", Class::Free);
@@ -138,14 +152,14 @@ impl<'a> Draft<'a> {
         .collect()
     }
 
-    /// Interests of the newest row that the audience lacks: switched off, nobody's value changes because of it.
+    /// Interests of the speaking row that the audience lacks: switched off, nobody's value changes because of it.
     fn switched_off(&self, dimension: &Dimension) -> impl Iterator<Item = &str> {
         let known = self
             .policy
             .dimensions
             .get(dimension)
             .filter(|rule| !matches!(rule.kind, DimensionKind::Tags { .. }));
-        let rows = self.newest().into_iter().flat_map(|row| &row.interests);
+        let rows = speaking_row(&self.trio.local, dimension).into_iter().flat_map(|row| &row.interests);
         let unknown =
             move |interest: &&Interest| known.is_some_and(|rule| !rule.known.contains(&interest.name));
         let dimension = dimension.clone();
@@ -238,6 +252,11 @@ impl<'a> Draft<'a> {
         });
         remote || self.local_word().is_some_and(|word| word.status == SubscriptionStatus::Unsubscribed)
     }
+}
+
+/// Whether a value was overwritten on `side`.
+fn lost_on(conflict: &Conflict, side: Side) -> bool {
+    matches!(conflict, Conflict::Overwritten { side: lost, .. } if *lost == side)
 }
 
 fn flag_change(dimension: &Dimension, name: &str, has: bool) -> (Key, Change) {

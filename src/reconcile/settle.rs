@@ -1,17 +1,46 @@
 //! How the base moves once a write was answered: to what the answer shows, and only for what was written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Contact, Key, Registration, SubscriptionStatus, Value};
+use crate::model::{Contact, Dimension, Interest, Key, Registration, SubscriptionStatus, Value};
 use crate::reconcile::plan::Operation;
 use crate::reconcile::policy::Policy;
 use crate::reconcile::trio::{Base, Pair, Standing};
-use crate::reconcile::values::shown_values;
+use crate::reconcile::values::{Values, shown_values};
 
 impl Base {
     /// Whether neither side's consent is known yet.
     pub fn is_first_meeting(&self) -> bool {
         self.consent.local.is_none() && self.consent.remote.is_none()
+    }
+
+    /// Takes note of which contact is the member's. What another one said before it was gone, and its successor does not,
+    /// is nothing that anybody cleared.
+    ///
+    /// A contact created in bulk is known by the id of its path until a page shows its own.
+    pub(super) fn meet(&mut self, contact: &Contact, shown: &Values) {
+        let Some((known, _)) = &mut self.contact else { return };
+        if *known == contact.contact_id {
+            return;
+        }
+        let stands_in = known.as_str() == contact.path_id;
+        *known = contact.contact_id.clone();
+        if !stands_in {
+            let says = |key: &Key| shown.get(key).is_some_and(|value| !value.is_empty());
+            self.values.retain(|key, pair| pair.remote.is_empty() || says(key));
+        }
+    }
+
+    /// Forgets what stands under keys that the audience no longer has, so that it is adopted should it come back. A
+    /// choice is forgotten where it is one of them, not where it is another.
+    pub fn forget(&mut self, lost: &BTreeSet<Key>) {
+        let is_lost = |dimension: &Dimension, chosen: &Value| {
+            lost.contains(&Key::Interest(Interest::new(dimension.as_str(), chosen.as_text())))
+        };
+        self.values.retain(|key, pair| match key {
+            Key::Field(_) | Key::Interest(_) => !lost.contains(key),
+            Key::Choice(dimension) => !is_lost(dimension, &pair.local) && !is_lost(dimension, &pair.remote),
+        });
     }
 
     /// The base once `operation` was done.
@@ -111,8 +140,12 @@ impl Base {
             }
             Operation::LocalUpdate { source, .. } => {
                 for (key, source) in source {
-                    let pair = Pair { local: shown(&local, key, source), remote: source.clone() };
-                    self.values.insert(key.clone(), pair);
+                    let local = shown(&local, key, source);
+                    // Another row still says what was cleared on this one: it is not settled yet.
+                    let elsewhere = source.is_empty() && !local.is_empty();
+                    if !elsewhere {
+                        self.values.insert(key.clone(), Pair { local, remote: source.clone() });
+                    }
                 }
             }
             Operation::RemoteCreate { values, .. } => {

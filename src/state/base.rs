@@ -44,7 +44,7 @@ fn forget_page(tx: &Transaction<'_>, keys: &BTreeSet<Key>, after: i64) -> Result
         .collect::<Result<_, _>>()?;
     for (member, text) in &page {
         let mut base: Base = from_json(text)?;
-        base.values.retain(|key, _| !keys.contains(key));
+        base.forget(keys);
         store(tx, MemberId(*member), Some(&base))?;
         tx.prepare_cached("UPDATE members SET settled = 0 WHERE id = ?1")?.execute([member])?;
     }

@@ -154,6 +154,10 @@ impl Question<'_> {
         if remote.is_out() {
             standing.opted_out_at = standing.opted_out_at.max(Some(self.left_remotely(remote)));
         }
+        if shown == Unsubscribed && remote.is_out() {
+            // Whoever left since is not waiting for an answer any more.
+            (standing.asked_at, standing.asked_for) = (None, None);
+        }
         if remote.status == Cleaned && (shown == Unsubscribed || standing.before_bounce.is_none()) {
             standing.before_bounce = Some(shown).filter(|status| *status != Cleaned);
         }

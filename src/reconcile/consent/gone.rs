@@ -72,10 +72,12 @@ impl Question<'_> {
     pub(super) fn gone_from_local(&self, remote: &RemoteWord) -> Decision {
         let Some(was) = self.base.local else { return self.never_local(remote) };
         match remote.status {
-            Subscribed if was == Unsubscribed => match self.base.opted_out_at {
-                Some(left) if self.opted_in_since(remote, left) => self.register(remote),
-                Some(_) | None => self.remove(was, "rows removed of somebody who had left"),
-            },
+            Subscribed if was == Unsubscribed || self.base.remote == Some(Unsubscribed) => {
+                match self.base.opted_out_at {
+                    Some(left) if self.opted_in_since(remote, left) => self.register(remote),
+                    Some(_) | None => self.remove(was, "rows removed of somebody who had left"),
+                }
+            }
             Subscribed => match self.policy.gone_local {
                 GoneLocal::Archive => self.archive(was),
                 GoneLocal::Unsubscribe => self.remove(was, "rows removed from the register"),
@@ -131,7 +133,7 @@ impl Question<'_> {
     /// When the rows were removed for which the contact was archived or unsubscribed by us; nobody touched it since.
     pub(super) fn removed(&self, remote: &RemoteWord) -> Option<Timestamp> {
         let ours = self.base.opted_out_at.is_none() && self.base.remote == Some(remote.status);
-        self.base.removed_at.filter(|_| ours)
+        self.base.removed_at.filter(|removed| ours && !self.was_back_since(remote, *removed))
     }
 
     /// A contact whose base has no local side: only their own later opt-in makes a registration of it.

@@ -104,8 +104,8 @@ impl Question<'_> {
     fn pending_but_in_anew(&self, local: &LocalWord, remote: &RemoteWord) -> bool {
         let was_in = self.base.local == Some(Subscribed) && self.base.remote == Some(Subscribed);
         let confirmed_since = match local.at {
-            Some(asked) => self.opted_in_since(remote, asked),
-            None => remote.opted_in_at > self.base.remote_at,
+            Some(asked) if !self.ahead(asked) => self.opted_in_since(remote, asked),
+            Some(_) | None => remote.opted_in_at > self.base.remote_at,
         };
         was_in && self.base.asked_for != local.at && !confirmed_since
     }
@@ -134,19 +134,25 @@ impl Question<'_> {
         if self.opted_in_since(remote, left) {
             return self.confirmed(remote, "opted in again in Mailchimp");
         }
-        let local_unchanged = self.base.local == Some(local.status);
+        let local_unchanged = self.base.local == Some(local.status) && !self.left_anew_locally(local);
         if local_unchanged && self.base.remote != Some(Subscribed) {
             return self.unproven_opt_in();
         }
         self.leave_remotely(local, "left in the register")
     }
 
+    /// A sign-up that waits has no time of its own: it does not undo what the register says anew.
     fn left_but_pending(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
-        let local_unchanged = self.base.local == Some(local.status);
+        let local_unchanged = self.base.local == Some(local.status) && !self.left_anew_locally(local);
         if local_unchanged && self.base.remote != Some(Pending) {
             return self.wait_for_confirmation(remote);
         }
         self.leave_remotely(local, "left in the register")
+    }
+
+    /// Whether the register dates the opt-out anew, later than the one that is remembered.
+    fn left_anew_locally(&self, local: &LocalWord) -> bool {
+        local.at != self.base.local_at && local.at > self.base.opted_out_at
     }
 
     /// A bounced member shows subscribed: by a form of Mailchimp's, or at the new address where they started afresh.

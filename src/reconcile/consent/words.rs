@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::SubscriptionStatus::{Archived, Cleaned, Pending, Subscribed, Transactional, Unsubscribed};
 use crate::model::{Contact, Registration, RegistrationId, SubscriptionStatus};
-use crate::reconcile::consent::is_ahead;
+use crate::reconcile::consent::{is_after, is_ahead};
 use crate::reconcile::policy::Policy;
 use crate::reconcile::trio::Standing;
 
@@ -95,19 +95,23 @@ pub fn local_word(
     }
     let remembers = base.local == Some(Unsubscribed) || base.asked_at.is_some();
     let left = base.opted_out_at.filter(|_| remembers);
-    if left.is_some() && spoken.at > left {
+    if spoken.at.zip(left).is_some_and(|(at, left)| is_after(at, left)) {
         return Some(spoken);
     }
     Some(LocalWord { status: Unsubscribed, at: left, timed: false, contradicted: wants_in })
 }
 
-/// The time by which a row speaks: that of its consent, unless it lies in the future.
+/// The time by which a row speaks: that of its consent, unless it lies in the future. An opt-out of the future was said
+/// when its row last changed.
 fn weight(row: &Registration, base: &Standing, observed_at: Timestamp) -> Option<Timestamp> {
     let at = row.consent_at()?;
     match row.status {
         _ if !is_ahead(at, observed_at) => Some(at),
         Subscribed | Pending => None,
-        Unsubscribed | Cleaned | Transactional | Archived => Some(base.opted_out_at.unwrap_or(observed_at)),
+        Unsubscribed | Cleaned | Transactional | Archived => {
+            let said = row.updated_at.filter(|at| !is_ahead(*at, observed_at));
+            said.or(base.opted_out_at).or(Some(observed_at))
+        }
     }
 }
 

@@ -1,19 +1,23 @@
 //! One member between two pretend sides: plans are carried out as the real sides would, and the base follows.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod perform;
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{
     Contact, ContactId, EmailAddress, FieldKind, Interest, Key, MemberId, MergeTag, Registration,
-    RegistrationId, SubscriptionStatus, Value,
+    RegistrationId, SubscriptionStatus,
 };
-use crate::reconcile::plan::{MemberPlan, Operation, Tombstone};
+use crate::reconcile::plan::{MemberPlan, Operation, Planned, Tombstone};
 use crate::reconcile::policy::{
     DimensionKind, DimensionRule, Direction, FieldRule, Policy, RegisterFeatures, WorkingGroup,
 };
 use crate::reconcile::reconcile;
 use crate::reconcile::trio::{Base, Trio};
+
+pub(super) use perform::{cut, set};
 
 /// Minutes since an arbitrary beginning.
 pub(super) fn at(minutes: i64) -> Timestamp {
@@ -104,7 +108,16 @@ pub(super) struct World {
     pub(super) behind: Vec<Contact>,
     /// How often, and at which address, Mailchimp asked for confirmation.
     pub(super) asked: Vec<EmailAddress>,
+    /// Minutes since the beginning.
     pub(super) now: i64,
+    /// Milliseconds since that minute.
+    pub(super) millis: i64,
+    /// How many rows and contacts Rosterd created.
+    pub(super) n_created: usize,
+    /// Whether the contact is out by the person's own hand: Mailchimp lets nobody subscribe it then.
+    pub(super) left_by_themselves: bool,
+    /// Addresses that were permanently deleted: Mailchimp takes them from nobody but a form of its own.
+    pub(super) forgotten: BTreeSet<EmailAddress>,
 }
 
 impl World {
@@ -122,6 +135,10 @@ impl World {
             behind: Vec::new(),
             asked: Vec::new(),
             now: 100,
+            millis: 0,
+            n_created: 0,
+            left_by_themselves: false,
+            forgotten: BTreeSet::new(),
         }
     }
 
@@ -135,6 +152,16 @@ impl World {
         world
     }
 
+    /// The time, as the register writes it.
+    pub(super) fn time(&self) -> Timestamp {
+        at(self.now) + SignedDuration::from_millis(self.millis)
+    }
+
+    /// The time as Mailchimp writes it: in whole seconds.
+    pub(super) fn second(&self) -> Timestamp {
+        Timestamp::from_second(self.time().as_second()).unwrap()
+    }
+
     pub(super) fn trio(&self) -> Trio {
         Trio {
             id: MemberId(1),
@@ -146,7 +173,7 @@ impl World {
             parked: self.parked.clone(),
             taken_remotely: self.taken_remotely,
             taken_locally: self.taken_locally,
-            observed_at: at(self.now),
+            observed_at: self.time(),
         }
     }
 
@@ -174,7 +201,7 @@ impl World {
     }
 
     /// A round of which some operations are left out, or whose outcome is lost.
-    pub(super) fn round(&mut self, fate: impl Fn(&Operation) -> Fate) -> Vec<String> {
+    pub(super) fn round(&mut self, fate: impl Fn(&Planned) -> Fate) -> Vec<String> {
         let plan = self.plan();
         if let Some(tombstone) = plan.tombstone {
             self.tombstone = Some(tombstone);
@@ -186,12 +213,24 @@ impl World {
         }
         let mut done = Vec::new();
         for planned in plan.operations {
+            let fate = fate(&planned);
             let operation = planned.operation;
-            let fate = fate(&operation);
-            if fate == Fate::LeftOut {
-                continue;
+            match fate {
+                Fate::LeftOut => continue,
+                Fate::Stopped => return done,
+                Fate::HalfDone => {
+                    let before = self.local.clone();
+                    if self.perform(&operation).is_ok() {
+                        self.local.iter_mut().zip(before).skip(1).for_each(|(row, was)| *row = was);
+                    }
+                    return done;
+                }
+                Fate::Done | Fate::OutcomeLost => (),
             }
-            self.perform(&operation);
+            if let Err(said) = self.perform(&operation) {
+                self.parked = Some(said.to_owned());
+                return done;
+            }
             if fate == Fate::OutcomeLost {
                 return done;
             }
@@ -200,122 +239,6 @@ impl World {
             done.extend(words(&operation));
         }
         done
-    }
-
-    fn perform(&mut self, operation: &Operation) {
-        let now = Some(at(self.now));
-        match operation {
-            Operation::RemoteStatus { decided, .. } => {
-                let contact = self.remote.as_mut().unwrap();
-                contact.status = decided.get();
-                contact.last_changed = now;
-                self.note_asking(decided.get());
-            }
-            Operation::RemoteArchive { .. } => {
-                let contact = self.remote.as_mut().unwrap();
-                assert!(!matches!(contact.status, SubscriptionStatus::Pending | SubscriptionStatus::Cleaned));
-                contact.status = SubscriptionStatus::Archived;
-                contact.last_changed = now;
-            }
-            Operation::RemoteCreate { email, decided, values, group_tags, .. } => {
-                self.behind.extend(self.remote.take());
-                let mut created = contact("", "x", decided.get(), self.now);
-                created.contact_id = ContactId::new(format!("c{}", self.behind.len() + 10));
-                created.email = email.clone();
-                created.group_tags.clone_from(group_tags);
-                values
-                    .iter()
-                    .for_each(|(key, value)| set(&mut created.fields, &mut created.interests, key, value));
-                self.remote = Some(created);
-                self.note_asking(decided.get());
-            }
-            Operation::RemoteLeave { decided, .. } => {
-                let mut contact = self.remote.take().unwrap();
-                contact.status = decided.get();
-                self.behind.push(contact);
-            }
-            Operation::RemoteRename { to } => {
-                let contact = self.remote.as_mut().unwrap();
-                assert_eq!(contact.status, SubscriptionStatus::Subscribed, "Mailchimp renames no others");
-                contact.email = to.clone();
-                contact.last_changed = now;
-            }
-            Operation::RemoteUpdate { changes, .. } => {
-                let contact = self.remote.as_mut().unwrap();
-                for (key, change) in changes {
-                    set(&mut contact.fields, &mut contact.interests, key, &change.after);
-                }
-                contact.last_changed = now;
-            }
-            Operation::RemoteTags { tags, .. } => {
-                let contact = self.remote.as_mut().unwrap();
-                contact.group_tags.retain(|tag| tags.get(tag) != Some(&false));
-                contact
-                    .group_tags
-                    .extend(tags.iter().filter(|(_, is_in)| **is_in).map(|(tag, _)| tag.clone()));
-                contact.last_changed = now;
-            }
-            Operation::LocalStatus { .. }
-            | Operation::LocalCreate { .. }
-            | Operation::LocalRename { .. }
-            | Operation::LocalUpdate { .. }
-            | Operation::LocalKeep { .. } => self.perform_locally(operation),
-        }
-    }
-
-    fn perform_locally(&mut self, operation: &Operation) {
-        let now = Some(at(self.now));
-        match operation {
-            Operation::LocalStatus { status, changed_at, .. } => {
-                for row in &mut self.local {
-                    row.status = *status;
-                    row.status_changed_at =
-                        if self.policy.register.consent_time { *changed_at } else { None };
-                    row.updated_at = now;
-                }
-            }
-            Operation::LocalCreate { email, changed_at, values, .. } => {
-                let mut created = row("90", "x", SubscriptionStatus::Subscribed, self.now);
-                created.email = email.clone();
-                created.status_changed_at = *changed_at;
-                values
-                    .iter()
-                    .for_each(|(key, value)| set(&mut created.fields, &mut created.interests, key, value));
-                self.local = vec![created];
-            }
-            Operation::LocalRename { from, to } => {
-                for row in self.local.iter_mut().filter(|row| row.email == *from) {
-                    row.email = to.clone();
-                    row.updated_at = now;
-                }
-            }
-            Operation::LocalUpdate { row, changes, .. } => {
-                for row in self.local.iter_mut().filter(|there| there.id == *row) {
-                    for (key, change) in changes {
-                        set(&mut row.fields, &mut row.interests, key, &change.after);
-                    }
-                    row.updated_at = now;
-                }
-            }
-            Operation::LocalKeep { row, preferences_url, sync_note, working_groups } => {
-                for row in self.local.iter_mut().filter(|there| there.id == *row) {
-                    row.preferences_url = preferences_url.clone().or(row.preferences_url.take());
-                    row.sync_note = sync_note.clone().or(row.sync_note.take());
-                    row.working_groups = working_groups.clone().or(row.working_groups.take());
-                }
-            }
-            other => panic!("not local: {other:?}"),
-        }
-    }
-
-    fn note_asking(&mut self, status: SubscriptionStatus) {
-        let now = Some(at(self.now));
-        let contact = self.remote.as_mut().unwrap();
-        match status {
-            SubscriptionStatus::Pending => self.asked.push(contact.email.clone()),
-            SubscriptionStatus::Subscribed => contact.timestamp_opt = now,
-            _ => (),
-        }
     }
 
     /// The person says so in Mailchimp: a form, a confirmation, the link in a newsletter.
@@ -351,30 +274,17 @@ impl World {
 }
 
 /// What becomes of one operation.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Done,
-    /// Held, refused, its row changed meanwhile.
+    /// Held.
     LeftOut,
+    /// Its row changed meanwhile: what else was planned for the member is left to the next cycle.
+    Stopped,
+    /// Written to the oldest row only, and the next one changed meanwhile.
+    HalfDone,
     /// Written, but the process died before the base moved.
     OutcomeLost,
-}
-
-fn set(
-    fields: &mut BTreeMap<MergeTag, String>,
-    interests: &mut BTreeSet<Interest>,
-    key: &Key,
-    value: &Value,
-) {
-    match key {
-        Key::Field(tag) => drop(fields.insert(tag.clone(), value.as_text().to_owned())),
-        Key::Choice(dimension) => {
-            interests.retain(|interest| interest.dimension != *dimension);
-            interests.insert(Interest::new(dimension.as_str(), value.as_text()));
-        }
-        Key::Interest(interest) if value.is_yes() => drop(interests.insert(interest.clone())),
-        Key::Interest(interest) => drop(interests.remove(interest)),
-    }
 }
 
 /// An operation in a few words; none for Rosterd's own columns.
