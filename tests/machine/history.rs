@@ -1,0 +1,353 @@
+//! One history: a script, played in a world of its own, and what came of it.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use rosterd::cycle::{Adoption, Report, assemble};
+use rosterd::model::EmailAddress;
+use rosterd::observe::Scope;
+use rosterd::reconcile::plan::Conflict;
+use rosterd::reconcile::policy::GoneLocal;
+use rosterd::reconcile::reconcile;
+use rosterd::state::{Decision, MemberName};
+
+use crate::laws::{self, Difference, Ended, Law, Violation, broken};
+use crate::sides::Sides;
+use crate::step::{Death, Script, Step};
+use crate::theatre::{Theatre, World};
+use crate::wire::Inner;
+
+/// No cycle of a handful of people takes as many polls: one that does, hangs.
+const ENDLESS: usize = 200_000;
+
+/// What came of a history.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) violation: Option<Violation>,
+    pub(crate) steps: u64,
+    pub(crate) faults: u64,
+    pub(crate) crashes: u64,
+    /// What kept the sides apart after quiet, by its reason.
+    pub(crate) excuses: Vec<&'static str>,
+    pub(crate) story: Vec<String>,
+}
+
+/// Runs `work` until it is done; it dies after so many polls, or when `is_dark`.
+pub(crate) fn drive<F: Future>(
+    work: F,
+    polls: Option<usize>,
+    is_dark: impl Fn() -> bool,
+) -> Option<F::Output> {
+    let mut work = pin!(work);
+    let mut context = Context::from_waker(Waker::noop());
+    for poll in 0..ENDLESS {
+        if polls == Some(poll) || is_dark() {
+            return None;
+        }
+        if let Poll::Ready(output) = work.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+    }
+    panic!("a cycle hangs");
+}
+
+/// Runs what cannot fail to end.
+pub(crate) fn done<F: Future>(work: F) -> F::Output {
+    drive(work, None, || false).unwrap()
+}
+
+/// Plays a script.
+pub(crate) fn play(theatre: &Theatre, script: &Script, telling: bool) -> Outcome {
+    let mut play = Play { world: theatre.open(script, telling), script, outcome: Outcome::default() };
+    let ended = play.run();
+    let world = play.world;
+    let mut outcome = play.outcome;
+    let mut inner = world.wire.lock();
+    outcome.violation = inner.watch.violation.take().or(ended.err());
+    (outcome.faults, outcome.crashes) = (inner.faults, inner.crashes);
+    outcome.story = std::mem::take(&mut inner.told);
+    drop(inner);
+    theatre.close(world);
+    outcome
+}
+
+struct Play<'a> {
+    world: World,
+    script: &'a Script,
+    outcome: Outcome,
+}
+
+impl Play<'_> {
+    fn run(&mut self) -> Result<(), Violation> {
+        for step in &self.script.steps {
+            self.outcome.steps += 1;
+            self.step(*step)?;
+            if self.world.wire.lock().watch.violation.is_some() {
+                return Ok(());
+            }
+        }
+        self.quiet()
+    }
+
+    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.world.wire.lock()
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), Violation> {
+        match step {
+            Step::Do(act) => {
+                let mut inner = self.inner();
+                let next = inner.watch.sent + 1;
+                let done = inner.ground.act(act, next);
+                inner.tell(|_| format!("{act:?}{}", if done { "" } else { " (cannot)" }));
+            }
+            Step::Wait(ms) => {
+                let mut inner = self.inner();
+                inner.ground.wait(Duration::from_millis(u64::from(ms)));
+                inner.tell(|_| "…".to_owned());
+            }
+            Step::Sync => self.cycle(Scope::Incremental, None).map(drop)?,
+            Step::SyncFull => self.cycle(Scope::Full, None).map(drop)?,
+            Step::SyncDying(death) => self.cycle(Scope::Incremental, Some(death)).map(drop)?,
+            Step::SyncFullDying(death) => self.cycle(Scope::Full, Some(death)).map(drop)?,
+            Step::Meanwhile(request, act) => self.inner().plan_act(request, act),
+            Step::Busy(from, to) => self.inner().plan_busy(from, to),
+            Step::Late(write) => self.inner().plan_late(write),
+            Step::Weather(..) | Step::Throttle(_) | Step::Unthrottle(_) => {
+                self.inner().tell(|_| format!("{step:?}"));
+                self.world.weather(step);
+            }
+            Step::Restart => self.restart(step),
+            Step::LoseState => {
+                self.world.lose_state();
+                self.forget(step);
+            }
+            Step::BackUp => self.world.back_up(),
+            Step::RestoreBackUp => {
+                if self.world.restore_back_up() {
+                    self.forget(step);
+                }
+            }
+            Step::Approve => self.decide(Decision::Approved),
+            Step::Reject => self.decide(Decision::Rejected),
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self, step: Step) {
+        self.world.restart();
+        self.inner().tell(|_| format!("{step:?}"));
+    }
+
+    fn forget(&mut self, step: Step) {
+        let mut inner = self.inner();
+        let (sides, next) = (inner.ground.sides(), inner.watch.sent + 1);
+        inner.ground.oracle.meet(&sides, next);
+        inner.ground.oracle.forget_agreements(&sides);
+        inner.tell(|_| format!("{step:?}"));
+    }
+
+    fn decide(&mut self, decision: Decision) {
+        let state = self.world.state().clone();
+        let now = self.inner().ground.clock.now();
+        for hold in done(state.holds()).unwrap() {
+            if hold.decision == Decision::Open {
+                let decided = match decision {
+                    Decision::Approved => done(state.approve(hold.id.clone(), now)),
+                    _ => done(state.reject(hold.id.clone(), now)),
+                };
+                self.inner().tell(|_| format!("{decision:?} {} ({} of {})", hold.id, hold.count, hold.class));
+                decided.unwrap();
+            }
+        }
+    }
+
+    /// One cycle, in which the process may die, and the laws of every moment after it.
+    fn cycle(&mut self, scope: Scope, death: Option<Death>) -> Result<Option<Report>, Violation> {
+        let before = {
+            let mut inner = self.inner();
+            inner.begin_cycle(death);
+            inner.tell(|_| format!("a {} cycle{}", scope.as_str(), dying(death)));
+            inner.ground.sides()
+        };
+        let polls = match death {
+            Some(Death::Poll(polls)) => Some(usize::from(polls)),
+            _ => None,
+        };
+        let wire = self.world.wire.clone();
+        let ended = drive(self.world.cycle().run(scope, Adoption::Yes), polls, || wire.is_dark());
+        let late = self.inner().end_cycle();
+        let report = match ended {
+            None => {
+                self.world.restart();
+                let mut inner = self.inner();
+                inner.crashes += 1;
+                inner.tell(|_| "the process died, and started again".to_owned());
+                None
+            }
+            Some(Err(error)) => {
+                self.inner().tell(|_| format!("it failed: {error}"));
+                None
+            }
+            Some(Ok(report)) => {
+                let mut inner = self.inner();
+                inner.ground.oracle.known_by = inner.watch.cycle_began + 1;
+                inner.tell(|_| format!("it did: {report:?}"));
+                drop(inner);
+                Some(report)
+            }
+        };
+        for request in late {
+            let sandbox = self.inner().ground.sandbox.clone();
+            let answer = done(sandbox.answer(request.clone()));
+            self.inner().tell(|_| format!("a late write lands: {} → {answer:?}", request.method.as_str()));
+        }
+        // A write that failed may have landed: what it leads to is agreed on by nobody.
+        let well = report.as_ref().is_some_and(|report| report.failed == 0);
+        let ended = if well { Ended::Well } else { Ended::Badly };
+        self.after(&before, ended)?;
+        Ok(report)
+    }
+
+    fn after(&self, before: &Sides, ended: Ended) -> Result<(), Violation> {
+        let mut inner = self.inner();
+        let sides = inner.ground.sides();
+        let gone = Sides {
+            rows: before.rows.iter().filter(|row| inner.was_there(row.id)).cloned().collect(),
+            contacts: before.contacts.iter().filter(|c| inner.had_contact(&c.id)).cloned().collect(),
+        };
+        inner.tell(|_| show(&sides));
+        let next = inner.watch.sent + 1;
+        inner.ground.oracle.meet(&sides, next);
+        laws::after_cycle(&mut inner.ground.oracle, &gone, &sides, ended)
+    }
+
+    /// Fair weather, and the laws of quiet.
+    fn quiet(&mut self) -> Result<(), Violation> {
+        self.inner().tell(|_| "quiet".to_owned());
+        self.world.calm();
+        let approves = self.script.steps.len().is_multiple_of(2);
+        for scope in [Scope::Full, Scope::Incremental, Scope::Incremental] {
+            self.inner().ground.wait(Duration::from_secs(2 * 86_400));
+            if approves {
+                self.decide(Decision::Approved);
+            }
+            self.works(scope)?;
+        }
+        let leaves = self.script.setting.gone_local == GoneLocal::Leave;
+        let found = {
+            let inner = self.inner();
+            laws::differences(&inner.ground.oracle, &inner.ground.sides(), leaves)
+        };
+        for difference in found {
+            match self.excuse(&difference) {
+                Some(reason) => self.outcome.excuses.push(reason),
+                None => {
+                    let Difference { email, law, what } = difference;
+                    return Err(broken(law, format!("{email}, after quiet: {what}")));
+                }
+            }
+        }
+        self.inner().ground.wait(Duration::from_secs(60));
+        let before = self.inner().ground.sides();
+        let report = self.works(Scope::Incremental)?;
+        let inner = self.inner();
+        let same = before == inner.ground.sides();
+        match report.requests == 2 && inner.watch.writes == 0 && same {
+            true => Ok(()),
+            false => Err(broken(Law::Quiet, format!("{report:?}, sides as they were: {same}"))),
+        }
+    }
+
+    fn works(&mut self, scope: Scope) -> Result<Report, Violation> {
+        let report = self.cycle(scope, None)?;
+        if let Some(violation) = self.inner().watch.violation.clone() {
+            return Err(violation);
+        }
+        report.ok_or_else(|| broken(Law::Works, "a cycle failed in fair weather"))
+    }
+
+    /// The reason that `member show` names for a difference.
+    fn excuse(&self, difference: &Difference) -> Option<&'static str> {
+        let (cycle, now) = (self.world.cycle(), self.inner().ground.clock.now());
+        let state = &cycle.state;
+        let name = MemberName::Address(EmailAddress::parse(&difference.email).unwrap());
+        let schema = done(state.schema()).unwrap()?;
+        let policy = assemble(&cycle.seed, &schema, cycle.local.features(), |key| cycle.local.holds(key));
+        for member in done(state.find_members(name)).unwrap() {
+            let Some(trio) = done(state.trio(member, now)).unwrap() else { continue };
+            if trio.parked.is_some() {
+                return Some("parked");
+            }
+            let plan = reconcile(&trio, &policy);
+            for conflict in &plan.conflicts {
+                match conflict {
+                    Conflict::AddressTakenRemotely => return Some("address taken remotely"),
+                    Conflict::AddressTakenLocally => return Some("address taken locally"),
+                    Conflict::UnprovenOptIn => return Some("unproven opt-in"),
+                    Conflict::AddressChangedTwice => return Some("address changed twice"),
+                    Conflict::Overwritten { .. } | Conflict::UnknownInterest { .. } => (),
+                }
+            }
+            if plan.waits.is_some() {
+                return Some("waits");
+            }
+            for planned in &plan.operations {
+                let email = plan.email.clone()?;
+                if done(state.holding_of(email, planned.operation.clone())).unwrap().is_some() {
+                    return Some("held");
+                }
+            }
+            if done(state.missing_hold_of(member)).unwrap().is_some() {
+                return Some("missing, held");
+            }
+            let noted = trio.local.iter().filter_map(|row| row.sync_note.as_deref());
+            for note in noted {
+                if note.contains("keeps them out") {
+                    return Some("policy never");
+                }
+                if note.contains("not asked by it") {
+                    return Some("pending since before");
+                }
+            }
+        }
+        None
+    }
+}
+
+fn dying(death: Option<Death>) -> String {
+    death.map(|death| format!(", dying {death:?}")).unwrap_or_default()
+}
+
+/// Both sides as text.
+fn show(sides: &Sides) -> String {
+    let mut lines = Vec::new();
+    for row in &sides.rows {
+        let topics: Vec<&str> = row.topics.iter().map(String::as_str).collect();
+        lines.push(format!(
+            "      row {} {} {} since {} [{}|{}|{}] {}",
+            row.id,
+            row.email,
+            row.status,
+            row.at,
+            row.first,
+            row.last,
+            topics.join(","),
+            row.note
+        ));
+    }
+    for contact in &sides.contacts {
+        let topics: Vec<&str> = contact.topics.iter().map(String::as_str).collect();
+        lines.push(format!(
+            "      contact {} {} [{}|{}|{}]",
+            contact.email,
+            contact.status,
+            contact.first,
+            contact.last,
+            topics.join(",")
+        ));
+    }
+    format!("both sides:\n{}", lines.join("\n"))
+}

@@ -1,0 +1,48 @@
+//! Histories that broke a law once, as short as they got.
+
+use rosterd::aside::work_in_line;
+
+use crate::history::play;
+use crate::step::Act::{self, *};
+use crate::step::Step::{self, *};
+use crate::step::{Script, Setting};
+use crate::theatre::Theatre;
+
+#[track_caller]
+fn check(setting: Setting, steps: &[Step]) {
+    let script = Script { setting, steps: steps.to_vec() };
+    let played = std::thread::spawn(move || {
+        work_in_line();
+        play(&Theatre::new(), &script, true)
+    });
+    let outcome = played.join().unwrap();
+    assert_eq!(outcome.violation, None, "{}", outcome.story.join("\n"));
+}
+
+/// A minute after both sides adopted each other somebody does two things within one second.
+fn within_one_second(first: Act, second: Act) -> Vec<Step> {
+    vec![Do(StaffAdd(0, 1)), SyncFull, Wait(61_500), Do(first), Wait(300), Do(second)]
+}
+
+#[test]
+fn who_registers_and_leaves_by_the_link_within_one_second_is_out() {
+    // Mailchimp cuts its times off at the second: the opt-out looked earlier than the registration before it.
+    for first in [Register(0, 6), RegisterPending(0, 6), ReturnLocal(0)] {
+        check(Setting::default(), &within_one_second(first, Unsubscribe(0)));
+    }
+}
+
+#[test]
+fn who_left_is_not_created_at_an_address_that_a_form_gave_in_the_same_second() {
+    check(
+        Setting::default(),
+        &[
+            Do(StaffAdd(3, 1)),
+            Sync,
+            Wait(1500),
+            Do(MoveLocal(3, 0)),
+            Do(Register(0, 3)),
+            Do(StaffUnsubscribe(3)),
+        ],
+    );
+}
