@@ -35,9 +35,10 @@ pub(super) async fn decide_again(
     trio: &mut Trio,
     planned: &Planned,
 ) -> Result<Option<Planned>, ApplyError> {
-    read_local(targets, trio).await?;
-    // Last, so that the request goes out right after it.
+    // Mailchimp may have to be asked several times, the register answers at once: it is read last, and no other request
+    // comes between Mailchimp's answer and the write.
     read_remote(targets, trio).await?;
+    read_local(targets, trio).await?;
     let Some(now) = targets.state.trio(trio.id, targets.clock.now()).await? else { return Ok(None) };
     *trio = now;
     let plan = reconcile(trio, &targets.policy);

@@ -28,8 +28,13 @@ const WALKS: usize = 3;
 /// <https://mailchimp.com/developer/marketing/docs/fundamentals/#api-limits>
 const BEFORE: SignedDuration = SignedDuration::from_secs(150);
 
-/// Pages that were read and wait to be stored: storing one and asking for the next go on side by side.
-const STAGED: usize = 2;
+/// Pages that were read and wait to be stored: answers come in bursts, as many at once as there are connections, and
+/// storing them must not keep the next requests waiting.
+const STAGED: usize = 10;
+
+/// Pages that are asked for at a time, for each connection: the client lets no more through than it may, and while one
+/// answer is read the connection is free for the next request.
+const AHEAD: usize = 2;
 
 /// What a full walk read.
 pub(super) struct Full {
@@ -153,7 +158,7 @@ async fn read_pages(
                 let request = PageRequest { shelf, order, since: None, offset, count: PAGE };
                 Ok::<_, ObserveError>((offset, sources.remote.page(schema, &request).await?))
             })
-            .buffer_unordered(sources.connections);
+            .buffer_unordered(sources.connections * AHEAD);
         let mut pages = std::pin::pin!(pages);
         while let Some((offset, page)) = pages.try_next().await? {
             next = next.max(offset + PAGE - SHARED);

@@ -1,7 +1,10 @@
 //! What the first user asked for, story by story.
 
+use rosterd::cycle::Adoption;
+use rosterd::observe::Scope;
 use rosterd::reconcile::policy::Policy;
 use rosterd::sandbox::FormEntry;
+use rosterd::state::{Place, StagedOperation};
 
 use crate::world::World;
 
@@ -104,4 +107,41 @@ async fn a_change_of_address_travels_both_ways() {
     assert_eq!(world.column("countess@byron.test", "first_name"), "Ada");
     assert_eq!(world.rows(), 1);
     world.assert_quiet().await;
+}
+
+/// What a full cycle would do, in the order in which it is shown.
+async fn plan_of(names: &[&str]) -> Vec<String> {
+    let world = World::new(Policy::default()).await;
+    for name in names {
+        let email = format!("{name}@alliance.test");
+        world.register(&email, name);
+        if *name != "ben" {
+            world
+                .person()
+                .staff_add(&email, &FormEntry::new().field("LNAME", "There").tick("Water"))
+                .unwrap();
+        }
+    }
+    world.cycle.run(Scope::Full, Adoption::Ask).await.unwrap();
+    let planned = world.cycle.state.planned(Place::default(), 100).await.unwrap();
+    // Which row somebody has is told by their place in the register, and so is their link in Mailchimp.
+    let changes = |staged: &StagedOperation| match staged.planned.operation.kind() {
+        "keep" => String::new(),
+        _ => staged.planned.operation.changes().replace(char::is_numeric, ""),
+    };
+    planned
+        .iter()
+        .map(|staged| format!("{} {} {}", staged.email, staged.planned.operation.kind(), changes(staged)))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_order_in_which_members_came_changes_nothing_that_is_planned() {
+    let plan = plan_of(&["ada", "ben", "cleo", "dora"]).await;
+    assert_eq!(plan.len(), 10, "{plan:?}");
+    for names in
+        [["dora", "cleo", "ben", "ada"], ["ben", "dora", "ada", "cleo"], ["cleo", "ada", "dora", "ben"]]
+    {
+        assert_eq!(plan_of(&names).await, plan, "{names:?}");
+    }
 }

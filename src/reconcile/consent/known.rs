@@ -104,6 +104,8 @@ impl Question<'_> {
     fn pending_but_in_anew(&self, local: &LocalWord, remote: &RemoteWord) -> bool {
         let was_in = self.base.local == Some(Subscribed) && self.base.remote == Some(Subscribed);
         let confirmed_since = match local.at {
+            // Whether that is news or not: a backup shows a request again that was answered long ago.
+            Some(asked) if local.timed && !self.ahead(asked) => self.is_later(remote.opted_in_at, asked),
             Some(asked) if !self.ahead(asked) => self.opted_in_since(remote, asked),
             Some(_) | None => remote.opted_in_at > self.base.remote_at,
         };

@@ -345,3 +345,17 @@ fn an_opt_out_is_not_older_than_its_row() {
     (second.status, second.status_changed_at) = (Unsubscribed, None);
     assert_eq!(world.cycle(), ["remote unsubscribed"]);
 }
+
+/// A backup from before the confirmation showed the request again, and the person was asked a second time.
+#[test]
+fn a_request_that_a_backup_shows_again_was_answered() {
+    let mut world = World::settled();
+    world.person_on_website(Pending);
+    let backup = world.local.clone();
+    world.cycle();
+    world.person_in_mailchimp(Subscribed);
+    world.cycle();
+    world.local = backup;
+    assert_eq!(world.cycle(), ["local subscribed"]);
+    assert_eq!(world.asked.len(), 1, "asked once");
+}
