@@ -202,7 +202,9 @@ impl Question<'_> {
     fn in_every_row(&self, decision: Decision) -> Decision {
         match self.local {
             Some(local) if decision.verdict == Verdict::Agreed && local.contradicted => {
-                let at = local.at.or(decision.standing.opted_out_at);
+                // Never with a time of the future: every word that the person adds would seem to be older.
+                let said = local.at.filter(|at| !self.ahead(*at));
+                let at = said.or(decision.standing.opted_out_at);
                 let reason = "another row of the address still says otherwise";
                 Decision { verdict: Verdict::Local(local.status, at), reason, ..decision }
             }

@@ -359,3 +359,18 @@ fn a_request_that_a_backup_shows_again_was_answered() {
     assert_eq!(world.cycle(), ["local subscribed"]);
     assert_eq!(world.asked.len(), 1, "asked once");
 }
+
+/// An opt-out dated in the future went to every row as it was, and what was said after it was taken for older.
+#[test]
+fn an_opt_out_of_the_future_is_passed_on_with_the_time_it_counts_from() {
+    let mut world = two_rows();
+    world.cycle();
+    world.person_on_website(Unsubscribed);
+    world.local[1].status_changed_at = Some(at(100_000));
+    world.person_in_mailchimp(Unsubscribed);
+    assert_eq!(world.cycle(), ["local unsubscribed"]);
+    world.person_in_mailchimp(Subscribed);
+    world.person_on_website(Unsubscribed);
+    world.local[0].updated_at = Some(at(world.now));
+    assert_eq!(world.cycle(), ["remote unsubscribed"], "whoever left last has left");
+}
