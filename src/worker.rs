@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cycle::{Adoption, Cycle, CycleError, Report};
+use crate::mailchimp::refusal::chain;
 use crate::observe::Scope;
 
 /// After failures the distance between cycles doubles up to this: a fatal error is tried again at it, too.
@@ -166,17 +167,6 @@ fn tell(report: &Report) {
         duration_ms = report.duration_ms,
         "cycle done",
     );
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text = format!("{text}: {source}");
-        cause = source.source();
-    }
-    text
 }
 
 #[cfg(test)]

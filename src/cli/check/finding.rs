@@ -65,14 +65,3 @@ impl fmt::Display for Finding {
         write!(f, "{:8}{key}: {}", severity.word(), problem.replace('\n', " "))
     }
 }
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text = format!("{text}: {source}");
-        cause = source.source();
-    }
-    text
-}

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::cli::check::finding::{Finding, Severity as Level, chain};
+use crate::cli::check::finding::{Finding, Severity as Level};
 use crate::cli::fit::{Rows, rows};
 use crate::cli::mapped::Mapped;
 use crate::cli::output::counted;
 use crate::cli::wiring::register_place;
 use crate::config::RegistrationsConfig;
+use crate::mailchimp::refusal::chain;
 use crate::mailchimp::schema::FieldSchema;
 use crate::model::{MergeTag, Registration};
 use crate::registrations::mapping::RegisterMapping;

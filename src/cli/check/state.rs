@@ -3,8 +3,9 @@
 use std::fs::OpenOptions;
 use std::path::Path;
 
-use crate::cli::check::finding::{Finding, chain};
+use crate::cli::check::finding::Finding;
 use crate::cli::fit::remembered;
+use crate::mailchimp::refusal::chain;
 use crate::mailchimp::schema::AudienceSchema;
 use crate::registrations::ReadRegistrations;
 use crate::state::{IdentityKind, State, StateError};
