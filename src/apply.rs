@@ -6,6 +6,7 @@
 mod batch;
 mod bulk;
 mod close;
+mod heed;
 mod local;
 mod refusals;
 mod remote;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::apply::heed::Stretch;
 use crate::clock::Clock;
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{AudienceError, WriteAudience};
@@ -28,9 +30,16 @@ use crate::reconcile::policy::Policy;
 use crate::registrations::{RegisterError, WriteRegistrations};
 use crate::state::{CycleId, Pause, PolicyNumber, StagedOperation, State, StateError, TAGS, UPDATES};
 
+pub use batch::Patience;
+pub use heed::{Heed, Reached};
+
 /// How many operations are noted and carried out at a time; also Mailchimp's limit for one bulk creation.
 /// <https://mailchimp.com/developer/marketing/api/lists/batch-subscribe-or-unsubscribe/>
 const CHUNK: usize = 500;
+
+/// So many single requests to Mailchimp are made over each connection before it is asked whether somebody was named:
+/// half a minute where each is answered in a second and a half.
+const SINGLE_REQUESTS: usize = 20;
 
 /// Both sides, for writing, with what carrying a plan out needs beside them.
 #[derive(Clone, Debug)]
@@ -104,9 +113,10 @@ pub enum ApplyError {
     },
 }
 
-/// What the rest of a plan has to know of what was carried out of it.
+/// What the rest of a round has to know of what was carried out in it: of its plan, and of that plan made again where it
+/// was left for whoever was named.
 #[derive(Debug, Default)]
-struct Past {
+pub struct Past {
     run: refusals::Run,
     /// Members of whom something was not done; what else was planned for them is left to the next round, which
     /// decides anew on what is known by then.
@@ -115,37 +125,65 @@ struct Past {
     gathering: batch::Gathering,
     /// Mailchimp refused a call for the tags of many: the rest of the plan does without.
     tags_one_by_one: bool,
+    /// Operations that were tried or handed over.
+    begun: u64,
+    /// How many operations the round's first plan held.
+    first_plan: Option<u64>,
 }
 
 /// Carries out what the state holds staged and the guard does not hold; `applied` tells what came of it, however it ends.
-pub async fn apply(targets: &Targets, cycle: CycleId, applied: &mut Applied) -> Result<(), ApplyError> {
+pub async fn apply(
+    targets: &Targets,
+    cycle: CycleId,
+    heed: Heed,
+    applied: &mut Applied,
+    past: &mut Past,
+) -> Result<Reached, ApplyError> {
+    let stretch = Stretch::begin(targets, heed, past).await?;
+    let reached = carry_out_plan(targets, cycle, stretch, applied, past).await?;
+    if reached == Reached::Named {
+        // What is gathered counts as begun: it is not to be gathered again.
+        batch::submit(targets, cycle, applied, past).await?;
+    }
+    Ok(reached)
+}
+
+async fn carry_out_plan(
+    targets: &Targets,
+    cycle: CycleId,
+    stretch: Stretch,
+    applied: &mut Applied,
+    past: &mut Past,
+) -> Result<Reached, ApplyError> {
     let mut after = (0, 0);
-    let total = targets.state.count_planned().await?;
-    let mut past = Past::default();
-    while may_go_on(targets).await? {
+    loop {
+        if let Some(reached) = stretch.ends(targets, past).await? {
+            return Ok(reached);
+        }
         let mut chunk = targets.state.next_operations(after, CHUNK).await?;
         // What comes after the values may stand on them: it is looked at again once they are in a batch.
         let values = chunk.partition_point(|staged| staged.rank <= UPDATES);
         if values == 0 && !past.gathering.is_empty() {
-            batch::submit(targets, cycle, applied, &mut past).await?;
+            batch::submit(targets, cycle, applied, past).await?;
             continue;
         }
         chunk.truncate(if values == 0 { CHUNK } else { values });
-        let Some(last) = chunk.last() else { return Ok(()) };
+        let Some(last) = chunk.last() else { return Ok(Reached::End) };
         after = (last.rank, last.seq);
-        let (plain, chunk) = batch_of(targets, chunk, &past);
-        for mut batch in alike(chunk) {
-            if !may_go_on(targets).await? {
-                return Ok(());
+        let (plain, chunk) = batch_of(targets, chunk, past);
+        for mut batch in alike(chunk, targets.connections) {
+            if let Some(reached) = stretch.ends(targets, past).await? {
+                return Ok(reached);
             }
             batch.retain(|staged| !past.left.contains(&staged.member));
-            carry_out(targets, cycle, batch, applied, &mut past).await?;
-            tell(targets, applied, total);
+            past.begun += batch.len() as u64;
+            carry_out(targets, cycle, batch, applied, past).await?;
+            tell(targets, past, stretch);
         }
-        let plain = plain.into_iter().filter(|staged| !past.left.contains(&staged.member)).collect();
-        batch::gather(targets, cycle, plain, applied, &mut past).await?;
+        let plain: Vec<_> = plain.into_iter().filter(|staged| !past.left.contains(&staged.member)).collect();
+        past.begun += plain.len() as u64;
+        batch::gather(targets, cycle, plain, applied, past).await?;
     }
-    Ok(())
 }
 
 /// Whether anything may be begun: staff may pause in the middle of a long plan, and the process may be told to stop.
@@ -161,9 +199,15 @@ pub async fn look_for_batches(targets: &Targets, applied: &mut Applied) -> Resul
     batch::look(targets, applied, &mut Past::default()).await
 }
 
-/// Looks at unfinished batches for a while; to be called once a plan was carried out.
-pub async fn wait_for_batches(targets: &Targets, applied: &mut Applied) -> Result<(), ApplyError> {
-    batch::wait(targets, applied, &mut Past::default()).await
+/// Looks at unfinished batches until its patience is at its end or somebody is named; to be called once a plan was
+/// carried out.
+pub async fn wait_for_batches(
+    targets: &Targets,
+    heed: Heed,
+    applied: &mut Applied,
+    patience: &mut Patience,
+) -> Result<Reached, ApplyError> {
+    batch::wait(targets, heed, applied, patience).await
 }
 
 /// Takes the changes out of a chunk that travel in a batch, where there are enough of them.
@@ -179,17 +223,25 @@ fn batch_of(
     }
 }
 
-fn tell(targets: &Targets, applied: &Applied, total: u64) {
-    let done = applied.done + applied.failed + applied.skipped + applied.parked;
-    targets.progress.send_replace(Progress { phase: Phase::Applying, done, total });
+fn tell(targets: &Targets, past: &Past, Stretch { total, .. }: Stretch) {
+    targets.progress.send_replace(Progress { phase: Phase::Applying, done: past.begun, total });
 }
 
-/// Splits a chunk into runs that are carried out in one way.
-fn alike(chunk: Vec<StagedOperation>) -> Vec<Vec<StagedOperation>> {
+/// Splits a chunk into runs that are carried out in one way, none of them for long.
+fn alike(chunk: Vec<StagedOperation>, connections: usize) -> Vec<Vec<StagedOperation>> {
+    let most = |way: Way| match way {
+        Way::Remote => SINGLE_REQUESTS * connections,
+        Way::Local | Way::Bulk | Way::Tags => CHUNK,
+    };
     let mut batches: Vec<Vec<StagedOperation>> = Vec::new();
     for staged in chunk {
+        let way_now = way(&staged);
         match batches.last_mut() {
-            Some(batch) if batch.last().is_some_and(|last| way(last) == way(&staged)) => batch.push(staged),
+            Some(batch)
+                if batch.len() < most(way_now) && batch.last().is_some_and(|last| way(last) == way_now) =>
+            {
+                batch.push(staged)
+            }
             Some(_) | None => batches.push(vec![staged]),
         }
     }

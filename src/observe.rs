@@ -21,7 +21,7 @@ use crate::mailchimp::{AudienceError, ReadAudience};
 use crate::progress::{Phase, Progress};
 use crate::reconcile::guard::Limit;
 use crate::registrations::{ReadRegistrations, RegisterError};
-use crate::state::{State, StateError};
+use crate::state::{Pending, State, StateError};
 
 /// How much is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +118,15 @@ pub async fn observe(
 /// Reads what is in doubt and what was named, by itself and on both sides; says how many contacts were read.
 pub async fn read_named(sources: &Sources, schema: &AudienceSchema) -> Result<u64, ObserveError> {
     named::read(sources, schema).await
+}
+
+/// Reads these of those who were named by themselves and on both sides; says how many contacts were read.
+pub async fn read_these(
+    sources: &Sources,
+    schema: &AudienceSchema,
+    named: Vec<Pending>,
+) -> Result<u64, ObserveError> {
+    named::read_these(sources, schema, named).await
 }
 
 impl Sources {

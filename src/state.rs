@@ -67,7 +67,7 @@ pub use holds::Selection;
 pub use joining::PutCounts;
 pub use members::{MemberName, Recheck};
 pub use parked::{Park, Parked, growing_distance};
-pub use pending::Pending;
+pub use pending::{CHANGED_MEANWHILE, Pending};
 pub use rank::{ClassName, TAGS, UPDATES, is_opt_out, kind, rank, side};
 pub use secrets::{can_keep_secrets, keep_signing_secret, secrets_path, signing_secret};
 pub use settings::{IdentityKind, Pause, PolicyNumber};

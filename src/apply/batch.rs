@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::apply::close::{Deed, Work};
+use crate::apply::heed::{Heed, Reached, calls};
 use crate::apply::{Applied, ApplyError, Past, Targets, refusals, remote};
 use crate::mailchimp::batch::archive::Extent;
 use crate::mailchimp::batch::{BatchAnswer, BatchNow, BatchedChange, MAX_BODY_BYTES, MAX_OPERATIONS};
@@ -26,7 +27,10 @@ const ROUNDS_OF_A_BATCH: usize = 8;
 /// The first look comes after this; each further one after twice the time.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 
-/// For so long a cycle looks: 2 + 4 + 8 + 16 + 32 + 64 s. Meanwhile nobody observes that somebody left, so that it must
+/// How long a cycle waits before it looks whether somebody was named: all distances are so many times this.
+const STEP: Duration = FIRST_LOOK;
+
+/// For so long a round looks: 2 + 4 + 8 + 16 + 32 + 64 s. Meanwhile nobody observes that somebody left, so that it must
 /// not be much longer than the usual distance between two cycles; each later cycle looks once.
 const PATIENCE: Duration = Duration::from_secs(126);
 
@@ -168,30 +172,51 @@ async fn end_all(
     work.close(targets, applied, past).await
 }
 
+/// How long a round has waited for batches, and when it looks next.
+#[derive(Debug)]
+pub struct Patience {
+    waited: Duration,
+    look_at: Duration,
+    distance: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { waited: Duration::ZERO, look_at: FIRST_LOOK, distance: FIRST_LOOK }
+    }
+}
+
 /// Looks at unfinished batches at growing distances until all are settled or the patience is at its end: what is not
 /// finished by then stays remembered, and the next cycle looks first.
+///
+/// Whoever is named ends the waiting at the next step; since each step takes of the patience, that has an end, too.
 pub(super) async fn wait(
     targets: &Targets,
+    heed: Heed,
     applied: &mut Applied,
-    past: &mut Past,
-) -> Result<(), ApplyError> {
-    let (mut waited, mut distance) = (Duration::ZERO, FIRST_LOOK);
+    patience: &mut Patience,
+) -> Result<Reached, ApplyError> {
     while !targets.state.unfinished_batches().await?.is_empty() {
         if targets.stop.is_cancelled() {
             return Err(ApplyError::Stopped);
         }
-        if targets.state.paused().await? != Pause::Running || waited + distance > PATIENCE {
-            return Ok(());
+        if targets.state.paused().await? != Pause::Running || patience.look_at > PATIENCE {
+            return Ok(Reached::End);
         }
         tokio::select! {
             () = targets.stop.cancelled() => return Err(ApplyError::Stopped),
-            () = targets.clock.sleep(distance) => (),
+            () = targets.clock.sleep(STEP) => patience.waited += STEP,
         }
-        waited += distance;
-        distance *= 2;
-        look(targets, applied, past).await?;
+        if patience.waited >= patience.look_at {
+            patience.distance *= 2;
+            patience.look_at += patience.distance;
+            look(targets, applied, &mut Past::default()).await?;
+        }
+        if calls(targets, heed).await? {
+            return Ok(Reached::Named);
+        }
     }
-    Ok(())
+    Ok(Reached::End)
 }
 
 /// Looks once at the unfinished batches, oldest first, and settles those that are finished. Mailchimp carries out one at

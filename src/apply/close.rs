@@ -7,7 +7,9 @@ use crate::apply::{Applied, ApplyError, Past, Targets};
 use crate::model::{EmailAddress, MemberId};
 use crate::reconcile::plan::{Operation, Planned};
 use crate::reconcile::trio::Trio;
-use crate::state::{Closing, ContactNow, CycleId, EntryId, Outcome, Park, StagedOperation};
+use crate::state::{
+    CHANGED_MEANWHILE, Closing, ContactNow, CycleId, EntryId, Outcome, Park, StagedOperation,
+};
 
 /// The class of refusals that say that the audience's own schema is another than remembered.
 pub(super) const SCHEMA: &str = "schema";
@@ -119,9 +121,7 @@ impl Work {
                     move_base(trio, &operation, policy, &mut closing);
                 }
             }
-            Deed::Stale(address) => {
-                closing.pending = Some((address.clone(), "changed while it was written".to_owned()))
-            }
+            Deed::Stale(address) => closing.pending = Some((address.clone(), CHANGED_MEANWHILE.to_owned())),
             Deed::Refused(park) => closing.park = Some(park.clone()),
             Deed::Skipped(_) | Deed::Doubtful(_) | Deed::Lost(_) | Deed::Failed(_) => (),
         }

@@ -1,18 +1,20 @@
-//! Addresses that somebody names while a long cycle is under way: they do not wait for its end.
+//! Addresses that somebody names while a long cycle is under way: they do not wait for its end, neither while everybody
+//! is read nor while a long plan is carried out.
 
 use std::collections::BTreeSet;
 
-use crate::apply::{Applied, apply};
+use crate::apply::{Applied, Heed, Past, Targets, apply};
 use crate::cycle::guarding::leave_unsafe;
 use crate::cycle::prepare::Prepared;
 use crate::cycle::report::Report;
 use crate::cycle::staging::reconcile_some;
 use crate::cycle::{Cycle, CycleError};
 use crate::model::{EmailAddress, MemberId};
-use crate::observe::{Observed, Scope, observe, read_named};
-use crate::state::{CycleId, MemberName, Pause};
+use crate::observe::{Observed, Scope, observe, read_named, read_these};
+use crate::progress::Progress;
+use crate::state::{CycleId, MemberName, Pause, Pending};
 
-/// How many of those who are named are attended to between two pages.
+/// How many of those who are named are attended to at a time.
 const AT_ONCE: usize = 50;
 
 impl Cycle {
@@ -41,7 +43,10 @@ impl Cycle {
             tokio::select! {
                 biased;
                 observed = &mut observing => break observed?,
-                _ = pages.changed() => attended.extend(self.attend(id, prepared, report).await?),
+                _ = pages.changed() => {
+                    let named = self.state.pending(None, AT_ONCE).await?;
+                    attended.extend(self.attend(id, prepared, named, report).await?);
+                }
             }
         };
         if !attended.is_empty() {
@@ -52,33 +57,47 @@ impl Cycle {
         Ok(observed)
     }
 
+    /// Attends to those for whom a plan of everybody was left; it is to be made again afterwards.
+    pub(super) async fn attend_to_named(
+        &self,
+        id: CycleId,
+        prepared: &Prepared,
+        report: &mut Report,
+    ) -> Result<(), CycleError> {
+        let named = self.state.named(AT_ONCE).await?;
+        self.attend(id, prepared, named, report).await?;
+        Ok(())
+    }
+
     /// Reads, decides and writes for those who are named; what the guard would hold of it waits for the whole plan. Says who
     /// they were.
     async fn attend(
         &self,
         id: CycleId,
         prepared: &Prepared,
+        named: Vec<Pending>,
         report: &mut Report,
     ) -> Result<Vec<EmailAddress>, CycleError> {
-        let named = self.state.pending(None, AT_ONCE).await?;
         if named.is_empty() || self.state.paused().await? != Pause::Running {
             return Ok(Vec::new());
         }
         let Prepared { schema, policy, .. } = prepared;
-        report.observed.remote += read_named(&self.sources(), schema).await?;
+        let addresses: Vec<EmailAddress> = named.iter().map(|pending| pending.address.clone()).collect();
+        report.observed.remote += read_these(&self.sources(), schema, named).await?;
         let mut members: BTreeSet<MemberId> = BTreeSet::new();
-        let named: Vec<EmailAddress> = named.into_iter().map(|pending| pending.address).collect();
-        for address in &named {
+        for address in &addresses {
             members.extend(self.state.find_members(MemberName::Address(address.clone())).await?);
         }
         let number = reconcile_some(&self.state, policy, &self.clock, members).await?;
         leave_unsafe(&self.state, &self.limits, self.clock.now()).await?;
-        report.attend(self.state.count_planned().await?);
-        let targets = self.targets(schema.clone(), policy.clone(), number);
+        report.plan_some(self.state.count_planned().await?);
+        // A few are no progress of the whole.
+        let progress = tokio::sync::watch::Sender::new(Progress::default());
+        let targets = Targets { progress, ..self.targets(schema.clone(), policy.clone(), number) };
         let mut applied = Applied::default();
-        let result = apply(&targets, id, &mut applied).await;
+        let result = apply(&targets, id, Heed::Nobody, &mut applied, &mut Past::default()).await;
         report.add(applied);
         result?;
-        Ok(named)
+        Ok(addresses)
     }
 }

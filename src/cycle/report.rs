@@ -47,6 +47,9 @@ pub struct Report {
     pub requests: u64,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
+    /// What is planned and was not tried: the next plan has it again.
+    #[serde(skip)]
+    untried: u64,
 }
 
 impl Report {
@@ -63,23 +66,26 @@ impl Report {
         self.observed.remote += observed.remote;
     }
 
-    /// Takes up what a round planned: the first round's whole plan, later rounds' what they found beyond it.
-    pub(super) fn plan(&mut self, planned: u64, held: u64, rejected: u64, round: usize) {
+    /// Takes up a plan of everybody: whatever an earlier one left untried is in it again, as far as it is still wanted.
+    pub(super) fn plan(&mut self, planned: u64, held: u64, rejected: u64) {
         let planned = planned.saturating_sub(rejected);
-        self.planned += if round == 0 { planned } else { planned.saturating_sub(held) };
-        (self.held, self.rejected) = (held, rejected);
+        self.planned = self.planned.saturating_sub(self.untried) + planned;
+        (self.untried, self.held, self.rejected) = (planned, held, rejected);
     }
 
-    /// Takes up what was planned for those who were named while everybody was read.
-    pub(super) fn attend(&mut self, planned: u64) {
+    /// Takes up what was planned for those who were named, and waits in no plan of everybody.
+    pub(super) fn plan_some(&mut self, planned: u64) {
         self.planned += planned;
+        self.untried += planned;
     }
 
     pub(super) fn add(&mut self, applied: Applied) {
-        self.applied += applied.done;
-        self.failed += applied.failed;
-        self.refused += applied.parked;
-        self.skipped += applied.skipped;
+        let Applied { done, failed, skipped, parked, schema_is_stale: _ } = applied;
+        self.untried = self.untried.saturating_sub(done + failed + skipped + parked);
+        self.applied += done;
+        self.failed += failed;
+        self.refused += parked;
+        self.skipped += skipped;
     }
 
     pub(super) async fn counts(&mut self, state: &State) -> Result<(), StateError> {

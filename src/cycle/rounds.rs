@@ -1,6 +1,8 @@
 //! The rounds of a cycle: reconcile, guard, apply, until nothing more follows.
 
-use crate::apply::{Applied, apply, look_for_batches, wait_for_batches};
+use jiff::Timestamp;
+
+use crate::apply::{Applied, Heed, Past, Patience, Reached, apply, look_for_batches, wait_for_batches};
 use crate::cycle::guarding::{answer, guard};
 use crate::cycle::prepare::{Prepared, forget_schema_age};
 use crate::cycle::report::Report;
@@ -21,36 +23,14 @@ impl Cycle {
         adoption: Adoption,
         report: &mut Report,
     ) -> Result<(), CycleError> {
-        let Prepared { scope, schema, policy } = prepared;
+        let Prepared { scope, schema, .. } = prepared;
         self.look_for_batches(prepared, report).await?;
         let observed = self.observe_and_attend(id, prepared, report).await?;
         self.note_observed(*scope, schema).await?;
         report.read(observed);
         answer(&self.state, adoption, self.clock.now()).await?;
-        for round in 0..ROUNDS {
-            let number = reconcile_all(&self.state, policy, &self.clock).await?;
-            let held = guard(&self.state, &self.limits, adoption, self.clock.now()).await?;
-            let rejected = self.state.count_planned_rejected().await?;
-            report.plan(self.state.count_planned().await?, held, rejected, round);
-            if let Pause::Paused(_) = self.state.paused().await? {
-                break;
-            }
-            let targets = self.targets(schema.clone(), policy.clone(), number);
-            let mut applied = Applied::default();
-            let result = match apply(&targets, id, &mut applied).await {
-                Ok(()) => wait_for_batches(&targets, &mut applied).await,
-                stopped => stopped,
-            };
-            report.add(applied);
-            if result.is_err() {
-                self.state.expire_tried_approvals(id, self.clock.now()).await?;
-            }
-            result?;
-            let Applied { done, parked, schema_is_stale, .. } = applied;
-            if schema_is_stale {
-                forget_schema_age(&self.state, &self.clock).await?;
-            }
-            if done + parked == 0 {
+        for _ in 0..ROUNDS {
+            if self.one_round(id, prepared, adoption, report).await? == 0 {
                 break;
             }
         }
@@ -61,6 +41,57 @@ impl Cycle {
         self.note_unusable().await?;
         self.drop_orphaned_groups().await?;
         Ok(report.counts(&self.state).await?)
+    }
+
+    /// Decides and writes once. A plan that is left for whoever is named is made again once they were attended to, and
+    /// goes on: one round, however often. Says how many operations changed what the next round would find.
+    async fn one_round(
+        &self,
+        id: CycleId,
+        prepared: &Prepared,
+        adoption: Adoption,
+        report: &mut Report,
+    ) -> Result<u64, CycleError> {
+        let Prepared { schema, policy, .. } = prepared;
+        // A yes given beforehand answers the plan at hand: what is left of it would be asked about, made again.
+        let must_end = adoption == Adoption::Yes && self.state.adopted_at().await?.is_none();
+        let (mut past, mut patience, mut changed) = (Past::default(), Patience::default(), 0);
+        loop {
+            let began = self.clock.now();
+            let number = reconcile_all(&self.state, policy, &self.clock).await?;
+            let held = guard(&self.state, &self.limits, adoption, self.clock.now()).await?;
+            let rejected = self.state.count_planned_rejected().await?;
+            report.plan(self.state.count_planned().await?, held, rejected);
+            if let Pause::Paused(_) = self.state.paused().await? {
+                return Ok(changed);
+            }
+            let targets = self.targets(schema.clone(), policy.clone(), number);
+            let heed = if must_end { Heed::Nobody } else { self.heed(began) };
+            let mut applied = Applied::default();
+            let result = match apply(&targets, id, heed, &mut applied, &mut past).await {
+                Ok(Reached::End) => wait_for_batches(&targets, heed, &mut applied, &mut patience).await,
+                left => left,
+            };
+            report.add(applied);
+            if result.is_err() {
+                self.state.expire_tried_approvals(id, self.clock.now()).await?;
+            }
+            let reached = result?;
+            if applied.schema_is_stale {
+                forget_schema_age(&self.state, &self.clock).await?;
+            }
+            changed += applied.done + applied.parked;
+            match reached {
+                Reached::End => return Ok(changed),
+                Reached::Named => self.attend_to_named(id, prepared, report).await?,
+            }
+        }
+    }
+
+    /// Heeds whoever is named once as long was written as was planned.
+    fn heed(&self, planning_began: Timestamp) -> Heed {
+        let now = self.clock.now();
+        Heed::Named { from: now.checked_add(now.duration_since(planning_began)).unwrap_or(now) }
     }
 
     /// What an earlier cycle handed over as a batch is settled first: nothing else is done to its members before.

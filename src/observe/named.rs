@@ -4,7 +4,7 @@ use crate::mailchimp::refusal::chain;
 use crate::mailchimp::schema::AudienceSchema;
 use crate::model::EmailAddress;
 use crate::observe::{ObserveError, Sources, local, missing};
-use crate::state::{MemberName, Seen};
+use crate::state::{MemberName, Pending, Seen};
 
 /// How many are taken at a time.
 const BATCH: usize = 200;
@@ -18,14 +18,33 @@ pub(super) async fn read(sources: &Sources, schema: &AudienceSchema) -> Result<u
         let named = sources.state.pending(after, BATCH).await?;
         let Some(last) = named.last() else { break };
         after = Some(last.address.clone());
-        for pending in &named {
-            look_at(sources, schema, &pending.address).await?;
-            n_read += 1;
-        }
-        sources.state.settle_pending(named).await?;
+        n_read += look_at_each(sources, schema, named).await?;
     }
     // What was named may have turned out to be in doubt.
     n_read += missing::recheck(sources, schema).await?;
+    Ok(n_read)
+}
+
+/// Reads these alone, and what turns out to be in doubt of them.
+pub(super) async fn read_these(
+    sources: &Sources,
+    schema: &AudienceSchema,
+    named: Vec<Pending>,
+) -> Result<u64, ObserveError> {
+    sources.check_stop()?;
+    Ok(look_at_each(sources, schema, named).await? + missing::recheck(sources, schema).await?)
+}
+
+async fn look_at_each(
+    sources: &Sources,
+    schema: &AudienceSchema,
+    named: Vec<Pending>,
+) -> Result<u64, ObserveError> {
+    for pending in &named {
+        look_at(sources, schema, &pending.address).await?;
+    }
+    let n_read = named.len() as u64;
+    sources.state.settle_pending(named).await?;
     Ok(n_read)
 }
 

@@ -1,12 +1,15 @@
 //! Addresses that every cycle looks at on both sides until they are settled.
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, Params, Transaction, params};
 
 use crate::model::EmailAddress;
 use crate::state::State;
 use crate::state::error::{Fault, StateError};
 use crate::state::text::{address, moment, number, stamp};
+
+/// Why an address is looked at that was not as observed when it was written: our own note, which the next cycle sees to.
+pub const CHANGED_MEANWHILE: &str = "changed while it was written";
 
 /// An address to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,19 +41,17 @@ impl State {
     ) -> Result<Vec<Pending>, StateError> {
         self.call(move |connection| {
             let after = after.map_or_else(String::new, |address| address.key());
-            let mut statement = connection.prepare_cached(
-                "SELECT address, reason, since FROM pending WHERE address > ?1 ORDER BY address LIMIT ?2",
-            )?;
-            let mut rows = statement.query(params![after, number(limit)])?;
-            let mut pending = Vec::new();
-            while let Some(row) = rows.next()? {
-                pending.push(Pending {
-                    address: address(&row.get::<_, String>(0)?)?,
-                    reason: row.get(1)?,
-                    since: moment(&row.get::<_, String>(2)?)?,
-                });
-            }
-            Ok(pending)
+            let condition = "address > ?1 ORDER BY address LIMIT ?2";
+            select(connection, condition, params![after, number(limit)])
+        })
+        .await
+    }
+
+    /// Up to `limit` addresses that somebody else named, those first that wait longest.
+    pub async fn named(&self, limit: usize) -> Result<Vec<Pending>, StateError> {
+        self.call(move |connection| {
+            let condition = "reason <> ?1 ORDER BY since, address LIMIT ?2";
+            select(connection, condition, params![CHANGED_MEANWHILE, number(limit)])
         })
         .await
     }
@@ -68,7 +69,22 @@ impl State {
     }
 }
 
-/// Asks for an address to be looked at.
+fn select(connection: &Connection, condition: &str, values: impl Params) -> Result<Vec<Pending>, Fault> {
+    let sql = format!("SELECT address, reason, since FROM pending WHERE {condition}");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(values)?;
+    let mut pending = Vec::new();
+    while let Some(row) = rows.next()? {
+        pending.push(Pending {
+            address: address(&row.get::<_, String>(0)?)?,
+            reason: row.get(1)?,
+            since: moment(&row.get::<_, String>(2)?)?,
+        });
+    }
+    Ok(pending)
+}
+
+/// Asks for an address to be looked at; who named it is not forgotten over a note of our own.
 pub(crate) fn add(
     tx: &Transaction<'_>,
     address: &EmailAddress,
@@ -77,8 +93,34 @@ pub(crate) fn add(
 ) -> Result<(), Fault> {
     tx.prepare_cached(
         "INSERT INTO pending (address, reason, since) VALUES (?1, ?2, ?3)
-         ON CONFLICT (address) DO UPDATE SET reason = excluded.reason, since = excluded.since",
+         ON CONFLICT (address) DO UPDATE SET since = excluded.since,
+           reason = CASE excluded.reason WHEN ?4 THEN reason ELSE excluded.reason END",
     )?
-    .execute(params![address.key(), reason, stamp(now)])?;
+    .execute(params![address.key(), reason, stamp(now), CHANGED_MEANWHILE])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::sample::{email, later, now, open};
+
+    async fn named(state: &State) -> Vec<String> {
+        state.named(10).await.unwrap().into_iter().map(|pending| pending.address.key()).collect()
+    }
+
+    #[tokio::test]
+    async fn whoever_is_named_is_told_from_what_we_noted_ourselves() {
+        let (_directory, state) = open().await;
+        let (ours, theirs) = (CHANGED_MEANWHILE.to_owned(), "event".to_owned());
+        state.add_pending(vec![email("a"), email("c")], ours.clone(), now()).await.unwrap();
+        assert_eq!(named(&state).await, Vec::<String>::new());
+        state.add_pending(vec![email("c")], theirs.clone(), later(1)).await.unwrap();
+        state.add_pending(vec![email("b")], theirs, later(2)).await.unwrap();
+        let both = [email("c").key(), email("b").key()];
+        assert_eq!(named(&state).await, both, "who waits longest comes first");
+        state.add_pending(vec![email("b")], ours, later(3)).await.unwrap();
+        assert_eq!(named(&state).await, both, "a note of our own does not make them ours");
+        assert_eq!(state.pending(None, 10).await.unwrap().len(), 3);
+    }
 }

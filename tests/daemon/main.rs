@@ -11,6 +11,7 @@ mod groups;
 mod halting;
 mod leaving;
 mod many_tags;
+mod midway;
 mod movement;
 mod moving;
 #[path = "../world/parts.rs"]
