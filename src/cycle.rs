@@ -92,7 +92,7 @@ impl Cycle {
         // Noted before anything is asked of anybody: a cycle that cannot even begin is one that failed.
         let id = self.state.begin_cycle(scope.into(), started_at).await?;
         let mut report = Report::new(id, scope);
-        let result = match self.prepare(scope).await {
+        let result = match self.unless_stopped(self.prepare(scope)).await {
             Ok(prepared) => {
                 if prepared.scope != scope {
                     self.state.set_cycle_kind(id, prepared.scope.into()).await?;

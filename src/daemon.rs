@@ -83,7 +83,12 @@ pub async fn run(cycle: &Cycle, rhythm: Rhythm, bell: &Bell, signals: &mut Signa
         ended = signals.next() => ended,
         () = &mut worker => return Ended::Stopped,
     };
-    tracing::info!("stopping: the operation under way is finished first");
+    match ended {
+        Ended::Stopped => tracing::info!("stopping: the operation under way is finished first"),
+        Ended::Reload => {
+            tracing::info!("reloading the configuration: the operation under way is finished first")
+        }
+    }
     end(ended, &cycle.stop, worker, signals).await
 }
 
@@ -101,7 +106,7 @@ async fn end(
             finished = &mut worker => {
                 if finished.is_err() {
                     tracing::warn!(
-                        "stopped with an operation under way: the next start looks what became of it"
+                        "an operation is left under way: the next cycle looks what became of it"
                     );
                 }
                 return ended;

@@ -82,7 +82,7 @@ pub async fn one_cycle(cycle: &Cycle, rhythm: Rhythm, health: &watch::Sender<Hea
     match &result {
         Ok(report) => tell(report),
         Err(error) if error.is_stop() => {
-            tracing::info!("stopped in the middle of a cycle, the next one goes on")
+            tracing::info!("the cycle ends in its midst, the next one goes on")
         }
         Err(error) => tracing::error!(error = %chain(error), fatal = error.is_fatal(), "the cycle failed"),
     }

@@ -10,7 +10,7 @@ use crate::cycle::report::Report;
 use crate::cycle::staging::reconcile_some;
 use crate::cycle::{Cycle, CycleError};
 use crate::model::{EmailAddress, MemberId};
-use crate::observe::{Observed, Scope, observe, read_named, read_these};
+use crate::observe::{ObserveError, Observed, Scope, observe, read_named, read_these};
 use crate::progress::Progress;
 use crate::state::{CycleId, MemberName, Pause, Pending};
 
@@ -33,7 +33,7 @@ impl Cycle {
         let (sources, Prepared { scope, schema, .. }) = (self.sources(), prepared);
         let met = self.state.adopted_at().await?.is_some() && self.state.full_observed_at().await?.is_some();
         if *scope == Scope::Incremental || !met {
-            return Ok(observe(&sources, schema, *scope).await?);
+            return self.unless_stopped(async { Ok(observe(&sources, schema, *scope).await?) }).await;
         }
         // Every page that was read is told there; nothing more is read while somebody is attended to.
         let mut pages = self.progress.subscribe();
@@ -42,6 +42,7 @@ impl Cycle {
         let mut observed = loop {
             tokio::select! {
                 biased;
+                () = self.stop.cancelled() => return Err(ObserveError::Stopped.into()),
                 observed = &mut observing => break observed?,
                 _ = pages.changed() => {
                     let named = self.state.pending(None, AT_ONCE).await?;
@@ -52,9 +53,21 @@ impl Cycle {
         if !attended.is_empty() {
             let reason = "attended to while everybody was read".to_owned();
             self.state.add_pending(attended.into_iter().collect(), reason, self.clock.now()).await?;
-            observed.remote += read_named(&sources, schema).await?;
+            observed.remote += self.unless_stopped(async { Ok(read_named(&sources, schema).await?) }).await?;
         }
         Ok(observed)
+    }
+
+    /// Reads, but ends at once when told to stop: Mailchimp may be waited for, and what was read is read again.
+    pub(super) async fn unless_stopped<T>(
+        &self,
+        reading: impl Future<Output = Result<T, CycleError>>,
+    ) -> Result<T, CycleError> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(ObserveError::Stopped.into()),
+            read = reading => read,
+        }
     }
 
     /// Attends to those for whom a plan of everybody was left; it is to be made again afterwards.

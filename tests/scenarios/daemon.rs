@@ -145,7 +145,9 @@ fn a_wrong_configuration_at_a_reload_leaves_the_old_one_in_force() {
 
     stage.configure(&format!("{EVERY_SECOND}prefer = \"remote\"\n"));
     daemon.signal("HUP");
+    daemon.until_said("reloading the configuration");
     daemon.until_said("the configuration was read again");
+    assert!(!daemon.log.join("\n").contains("stop"), "a reload is no stop:\n{}", daemon.log.join("\n"));
     stage.register.change(1, "first_name", "Ada");
     daemon.until("the edit arrives under the new one", |_| in_mailchimp(&stage, 0)[0] == "Ada");
 
@@ -267,6 +269,25 @@ fn a_mailchimp_out_of_reach_at_the_start_is_waited_for() {
     daemon.until("the edit on the website is in Mailchimp", |_| in_mailchimp(&stage, 0)[0] == "Augusta");
     daemon.signal("TERM");
     assert_eq!(daemon.ended(), Some(0));
+}
+
+#[test]
+fn a_daemon_that_only_waits_ends_at_once() {
+    let mut stage = stage();
+    let mut daemon = Daemon::start(&stage);
+    daemon.until_said("cycle.kind");
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended(), Some(0));
+    // It went on asking until its time to end was over.
+    stage.cut_off();
+    let mut waiting = Daemon::start(&stage);
+    waiting.until_said("Mailchimp is busy, all requests pause");
+    waiting.signal("TERM");
+    assert_eq!(waiting.ended(), Some(0));
+    for daemon in [daemon, waiting] {
+        let log = daemon.log.join("\n");
+        assert!(log.contains("\"stopping: ") && !log.contains("is left under way"), "{log}");
+    }
 }
 
 #[test]
