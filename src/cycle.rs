@@ -1,6 +1,7 @@
 //! One cycle: observe, reconcile, guard, apply, report.
 
 mod attending;
+mod error;
 mod guarding;
 mod policy;
 mod prepare;
@@ -13,16 +14,16 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::ApplyError;
 use crate::clock::Clock;
+use crate::mailchimp::WriteAudience;
 use crate::mailchimp::refusal::chain;
-use crate::mailchimp::{AudienceError, WriteAudience};
-use crate::observe::{ObserveError, Scope};
+use crate::observe::Scope;
 use crate::progress::Progress;
 use crate::reconcile::guard::Limits;
 use crate::registrations::WriteRegistrations;
 use crate::state::{Keep, State, StateError};
 
+pub use error::CycleError;
 pub use guarding::{ADOPTION, Adoption, guard};
 pub use policy::{Seed, assemble};
 pub use prepare::{adoption_phase, forget_schema_age, must_read_all, read_schema};
@@ -52,36 +53,6 @@ pub struct Cycle {
     pub progress: watch::Sender<Progress>,
     /// Set when the process is to stop.
     pub stop: CancellationToken,
-}
-
-/// Why a cycle ended early, by what is done about it.
-#[derive(Debug, thiserror::Error)]
-pub enum CycleError {
-    /// While reading.
-    #[error(transparent)]
-    Observe(#[from] ObserveError),
-    /// While writing.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-    /// Our own state.
-    #[error(transparent)]
-    State(#[from] StateError),
-}
-
-impl CycleError {
-    /// Whether no cycle can work until somebody mends something: shown in status and health.
-    pub fn is_fatal(&self) -> bool {
-        let remote = match self {
-            Self::Observe(ObserveError::Remote(error)) | Self::Apply(ApplyError::Remote(error)) => error,
-            Self::Observe(_) | Self::Apply(_) | Self::State(_) => return false,
-        };
-        matches!(remote, AudienceError::Fatal { .. })
-    }
-
-    /// Whether the cycle ended because the process was told to stop.
-    pub fn is_stop(&self) -> bool {
-        matches!(self, Self::Observe(ObserveError::Stopped) | Self::Apply(ApplyError::Stopped))
-    }
 }
 
 impl Cycle {

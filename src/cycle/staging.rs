@@ -11,7 +11,6 @@ use crate::observe::ObserveError;
 use crate::reconcile::plan::MemberPlan;
 use crate::reconcile::policy::Policy;
 use crate::reconcile::reconcile;
-use crate::registrations::RegisterError;
 use crate::state::{Pause, PolicyNumber, State, StateError};
 
 /// How many members are decided about at a time.
@@ -123,12 +122,5 @@ impl Cycle {
                 self.state.note_written(row.id, row.problem).await?;
             }
         }
-    }
-}
-
-/// A register error while noting is one of reading: the cycle comes again.
-impl From<RegisterError> for CycleError {
-    fn from(error: RegisterError) -> Self {
-        Self::Observe(error.into())
     }
 }
