@@ -68,7 +68,7 @@ pub use joining::PutCounts;
 pub use members::{MemberName, Recheck};
 pub use parked::{Park, Parked, growing_distance};
 pub use pending::{CHANGED_MEANWHILE, Pending};
-pub use rank::{ClassName, TAGS, UPDATES, is_opt_out, kind, rank, side};
+pub use rank::{ClassName, TAGS, UPDATES, is_opt_out, kind, rank};
 pub use secrets::{can_keep_secrets, keep_signing_secret, secrets_path, signing_secret};
 pub use settings::{IdentityKind, Pause, PolicyNumber};
 pub use staged::{Place, SharedTimes, StagedConflict, StagedOperation};

@@ -59,24 +59,6 @@ pub fn is_opt_out(status: SubscriptionStatus) -> bool {
     }
 }
 
-/// The side that an operation writes to.
-pub fn side(operation: &Operation) -> Side {
-    match operation {
-        Operation::RemoteStatus { .. }
-        | Operation::RemoteArchive { .. }
-        | Operation::RemoteCreate { .. }
-        | Operation::RemoteLeave { .. }
-        | Operation::RemoteRename { .. }
-        | Operation::RemoteUpdate { .. }
-        | Operation::RemoteTags { .. } => Side::Remote,
-        Operation::LocalStatus { .. }
-        | Operation::LocalCreate { .. }
-        | Operation::LocalRename { .. }
-        | Operation::LocalUpdate { .. }
-        | Operation::LocalKeep { .. } => Side::Local,
-    }
-}
-
 /// The word for an operation, as in its JSON.
 pub fn kind(operation: &Operation) -> &'static str {
     match operation {

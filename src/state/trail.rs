@@ -12,7 +12,7 @@ use crate::state::joining::mark_for_recheck;
 use crate::state::plan::class_words;
 use crate::state::rank::{side_word, words};
 use crate::state::text::{count, from_json, json, moment, moment_or_none, number, stamp};
-use crate::state::{ClassName, CycleId, StagedOperation, State, kind, side};
+use crate::state::{ClassName, CycleId, StagedOperation, State, kind};
 
 /// The number of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -185,7 +185,7 @@ pub(crate) fn open(
         staged.member.0,
         staged.email.hash().as_str(),
         staged.email.key(),
-        side_word(side(operation)),
+        side_word(operation.side()),
         kind(operation),
         class,
         class_at,
