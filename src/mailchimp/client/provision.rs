@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -103,8 +104,8 @@ impl ProvisionAudience for MailchimpClient {
         });
         let answer = self.post(Subject::Audience, "/webhooks", &body).await?;
         let mut row: WebhookRow = answer.json()?;
-        let signing_secret = row.signing_secret.take().filter(|secret| !secret.is_empty());
-        Ok(NewWebhook { webhook: webhook(row), signing_secret: signing_secret.map(Into::into) })
+        let signing_secret = row.signing_secret.take().filter(|secret| !secret.expose_secret().is_empty());
+        Ok(NewWebhook { webhook: webhook(row), signing_secret })
     }
 }
 

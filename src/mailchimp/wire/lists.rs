@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::mailchimp::wire::text;
@@ -130,7 +131,7 @@ pub struct WebhookRow {
     #[serde(deserialize_with = "text::null_is_empty")]
     pub sources: BTreeMap<String, bool>,
     /// The secret that signs its calls, in the answer to its creation only.
-    pub signing_secret: Option<String>,
+    pub signing_secret: Option<SecretString>,
 }
 
 impl std::fmt::Debug for WebhookRow {
