@@ -1,8 +1,10 @@
 //! Sides that move while they are read: nobody is missed, nobody is taken for gone.
 
 use rosterd::mailchimp::transport::Method;
+use rosterd::model::EmailAddress;
 use rosterd::reconcile::policy::Policy;
 use rosterd::sandbox::{FormEntry, SandboxOptions};
+use rosterd::state::MemberName;
 
 use crate::world::{Setup, World};
 
@@ -248,6 +250,32 @@ async fn somebody_whom_mailchimp_knows_from_orders_alone_starts_at_a_new_address
     world.sync().await;
     world.assert_both("moved@alliance.test", "subscribed");
     assert_eq!(world.status("p1@alliance.test"), "transactional");
+    world.assert_nobody_mailed();
+    world.assert_quiet().await;
+}
+
+/// What is created in bulk is known by the id of its path: Mailchimp's own comes with the next page, and stays.
+#[tokio::test]
+async fn somebody_created_in_bulk_is_known_by_their_own_id_from_the_next_page_on() {
+    let world = World::adopted(Policy::default(), |world| world.register_many(3)).await;
+    let base_of = async |email: &str| {
+        let name = MemberName::Address(EmailAddress::parse(email).unwrap());
+        let members = world.cycle.state.find_members(name).await.unwrap();
+        let trio = world.cycle.state.trio(members[0], world.clock.now()).await.unwrap().unwrap();
+        (trio.base.unwrap().contact.unwrap().0, trio.remote.unwrap())
+    };
+    let (by_path, created) = base_of("p1@alliance.test").await;
+    assert_eq!(by_path.as_str(), created.path_id, "the answer to a creation in bulk names no other");
+    let report = world.sync().await;
+    assert_eq!((report.planned, report.requests), (0, 2), "{report:?}");
+    let (own, shown) = base_of("p1@alliance.test").await;
+    assert_eq!(own, shown.contact_id);
+    assert_ne!(own.as_str(), shown.path_id);
+    world.assert_quiet().await;
+    world.person().change_address("p1@alliance.test", "moved@alliance.test").unwrap();
+    world.sync().await;
+    world.assert_both("moved@alliance.test", "subscribed");
+    assert_eq!((world.rows(), base_of("moved@alliance.test").await.0), (3, own));
     world.assert_nobody_mailed();
     world.assert_quiet().await;
 }
