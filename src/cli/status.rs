@@ -81,6 +81,14 @@ fn headlines(overview: &Overview, now: Timestamp) -> Vec<String> {
             counted(overview.unsettled, "member")
         ),
     ));
+    if overview.unfinished_batches > 0 {
+        let changes = counted(overview.batched_changes, "change");
+        let batches = match overview.unfinished_batches {
+            1 => "1 batch".to_owned(),
+            n => format!("{n} batches"),
+        };
+        lines.push(item("Batches", format!("{changes} in {batches} that Mailchimp has not finished")));
+    }
     for (what, count) in &overview.waiting {
         lines.push(item("Waiting", format!("{count}: {what}")));
     }

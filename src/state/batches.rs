@@ -4,7 +4,7 @@
 //! member of an entry is not written otherwise meanwhile, but for opt-outs.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use crate::model::MemberId;
 use crate::reconcile::plan::{Class, Planned, Reason};
@@ -99,6 +99,18 @@ impl State {
             Ok(batches)
         })
         .await
+    }
+
+    /// The batch that Mailchimp has and that holds a change of the member's whose outcome is not known.
+    pub async fn batch_of(&self, member: MemberId) -> Result<Option<Batch>, StateError> {
+        let batches = self.unfinished_batches().await?;
+        let number: Option<i64> = self
+            .call(move |connection| {
+                let sql = "SELECT batch FROM batch_entries WHERE member = ?1 ORDER BY batch LIMIT 1";
+                Ok(connection.prepare_cached(sql)?.query_row([member.0], |row| row.get(0)).optional()?)
+            })
+            .await?;
+        Ok(batches.into_iter().find(|batch| Some(batch.number.0) == number))
     }
 
     /// Those of these entries that the batch has and that have no outcome yet, in the order given, each once.
@@ -207,6 +219,8 @@ mod tests {
         assert_eq!(state.end_open_entries(later(1)).await.unwrap(), 0);
         let unfinished = state.unfinished_batches().await.unwrap();
         assert_eq!(unfinished[0], Batch { number: batch, handle: "h1".to_owned(), begun_at: now(), left: 2 });
+        assert_eq!(state.batch_of(all[0]).await.unwrap().as_ref(), Some(&unfinished[0]));
+        assert_eq!(state.batch_of(MemberId(99)).await.unwrap(), None);
         let asked = vec![EntryId(99), entries[1], entries[1]];
         let found = state.batched(batch, asked).await.unwrap();
         assert_eq!((found.len(), found[0].entry, found[0].staged.member), (1, entries[1], all[1]));

@@ -45,6 +45,13 @@ impl Ran {
         self
     }
 
+    /// Fails where standard output holds `part`.
+    #[track_caller]
+    pub(crate) fn says_not(self, part: &str) -> Self {
+        assert!(!self.out.contains(part), "{part:?} is in:\n{}", self.out);
+        self
+    }
+
     /// Fails unless standard error holds `part`.
     #[track_caller]
     pub(crate) fn complains(self, part: &str) -> Self {

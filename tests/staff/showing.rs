@@ -1,6 +1,7 @@
 //! `member show`.
 
 use rosterd::sandbox::FormEntry;
+use serde_json::json;
 
 use crate::scene::{Scene, email};
 
@@ -146,4 +147,32 @@ async fn what_waits_for_the_return_of_somebody_who_left_is_told() {
     ]);
     let shown = scene.run(&["member", "show", &email("ada"), "--json"]).await.json();
     assert_eq!(shown["state"], "waits", "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_in_an_unfinished_batch_is_told_of() {
+    let scene = Scene::with(&["ada", "ben"]).await;
+    scene.run(&["status"]).await.ended(0).says_not("Batches");
+    let shown = scene.run(&["member", "show", &email("ada"), "--json"]).await.ended(0).json();
+    assert!(shown["batch"].is_null(), "{shown}");
+    // As a daemon leaves it whose batch Mailchimp has not finished.
+    let state = rusqlite::Connection::open(scene.path("state.db")).unwrap();
+    let batch = "INSERT INTO batches (id, begun_at, handle) VALUES (1, '2026-03-01T12:00:00.000000Z', '8b2428d747');
+         UPDATE operations SET outcome = NULL WHERE id = (SELECT MIN(id) FROM operations WHERE member = 1);
+         INSERT INTO batch_entries (entry, batch, member, mark) SELECT MIN(id), 1, 1, NULL FROM operations WHERE member = 1;";
+    state.execute_batch(batch).unwrap();
+    let status = scene.run(&["status", "--json"]).await.ended(0).json();
+    assert_eq!(
+        (&status["unfinished_batches"], &status["batched_changes"]),
+        (&json!(1), &json!(1)),
+        "{status}"
+    );
+    scene.run(&["status"]).await.ended(0).says(&["1 change in 1 batch that Mailchimp has not finished"]);
+    let show = async |args: &[&str]| scene.run(args).await.ended(0);
+    let shown = show(&["member", "show", &email("ada"), "--json"]).await.json();
+    assert_eq!(shown["batch"], json!({"id": "8b2428d747", "since": "2026-03-01T12:00:00Z"}), "{shown}");
+    show(&["member", "show", &email("ada")])
+        .await
+        .says(&["in a batch that Mailchimp has had since 2026-03-01 12:00 UTC"]);
+    show(&["member", "show", &email("ben")]).await.says_not("in a batch");
 }

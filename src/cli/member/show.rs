@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::model::EmailAddress;
 use crate::reconcile::plan::{Class, MemberPlan, Planned};
 use crate::reconcile::reconcile;
-use crate::state::{Decision, Parked, Pause, State, TrailEntry};
+use crate::state::{Batch, Decision, Parked, Pause, State, TrailEntry};
 
 /// How many entries of the trail people are shown; programs are shown all.
 const SHOWN: usize = 20;
@@ -38,6 +38,7 @@ struct View {
     plan: Option<MemberPlan>,
     next: Vec<Next>,
     parked: Option<Parked>,
+    batch: Option<Batch>,
     trail: Vec<TrailEntry>,
     standing: Standing,
     notes: Vec<String>,
@@ -74,7 +75,8 @@ pub(super) async fn run(cli: &Cli, email: &EmailAddress, output: Output) -> Resu
     let limit = if output.json { usize::MAX } else { SHOWN };
     let trail = state.trail(look.trio.id, limit).await.map_err(Fault::failed)?;
     let notes = notes(&state, &look, plan.as_ref()).await?;
-    let view = View { email: email.clone(), look, plan, next, parked, trail, standing, notes };
+    let batch = state.batch_of(look.trio.id).await.map_err(Fault::failed)?;
+    let view = View { email: email.clone(), look, plan, next, parked, batch, trail, standing, notes };
     if output.json {
         print_json(&json(&view))?;
     } else {
@@ -185,6 +187,13 @@ fn print_trail(view: &View) -> Result<(), Fault> {
 
 fn print_next(view: &View) -> Result<(), Fault> {
     say("")?;
+    if let Some(batch) = &view.batch {
+        say(&format!(
+            "A change is in a batch that Mailchimp has had since {} UTC and has not finished: until its outcome is \
+             known nothing is written but an opt-out.",
+            minute(batch.begun_at)
+        ))?;
+    }
     if view.plan.is_none() {
         return say("Next: cannot be told without the configuration and the audience's own schema.");
     }
@@ -238,6 +247,7 @@ fn json(view: &View) -> Value {
         "state": view.standing.word, "because": view.standing.because,
         "parked": view.parked.as_ref().map(parked_json),
         "trail": trail, "next": next,
+        "batch": view.batch.as_ref().map(|batch| json!({ "id": batch.handle, "since": batch.begun_at })),
         "conflicts": conflicts, "waits": view.plan.as_ref().and_then(|plan| plan.waits.as_ref()),
         "meeting": view.plan.as_ref().map(|plan| plan.meeting),
         "read": { "local": source(view.look.local), "remote": source(view.look.remote) },

@@ -40,6 +40,10 @@ pub(super) struct Overview {
     pub(super) adopted_at: Option<Timestamp>,
     /// Members yet to be decided about.
     pub(super) unsettled: u64,
+    /// Batches that Mailchimp has not finished.
+    pub(super) unfinished_batches: usize,
+    /// Changes in them whose outcome is not known.
+    pub(super) batched_changes: u64,
     /// How many members wait for what.
     pub(super) waiting: BTreeMap<String, u64>,
     /// Who is set aside, and why.
@@ -133,6 +137,7 @@ pub(super) async fn gather(state: &State, now: Timestamp) -> Result<Overview, St
     let schema: Option<AudienceSchema> = state.schema().await?;
     let cursors = state.cursors().await?.into_iter();
     let event = state.last_event().await?;
+    let batches = state.unfinished_batches().await?;
     Ok(Overview {
         members: counts.with_base,
         in_register: counts.with_rows,
@@ -149,6 +154,8 @@ pub(super) async fn gather(state: &State, now: Timestamp) -> Result<Overview, St
         },
         adopted_at: state.adopted_at().await?,
         unsettled: counts.unsettled,
+        unfinished_batches: batches.len(),
+        batched_changes: batches.iter().map(|batch| batch.left).sum(),
         waiting: state.waiting().await?,
         parked_members: parked_members(state, now).await?,
         holds: holds(state).await?,
