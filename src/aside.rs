@@ -3,6 +3,7 @@
 //! A simulation has one thread and no chance but its seed's: there the same work is done in line.
 
 use std::cell::Cell;
+use std::ffi::CStr;
 
 use tokio::task::{JoinError, spawn_blocking, yield_now};
 
@@ -29,6 +30,13 @@ where
 /// From now on what this thread asks for is done in line: for simulations, which nobody else waits for.
 pub fn work_in_line() {
     IN_LINE.set(true);
+}
+
+/// How SQLite is to reach its files. <https://sqlite.org/vfs.html>
+///
+/// A simulation has them for itself: it takes the locks against other processes once a file, not once a transaction.
+pub fn vfs() -> &'static CStr {
+    if IN_LINE.get() { c"unix-excl" } else { c"unix" }
 }
 
 #[cfg(test)]

@@ -51,6 +51,9 @@ impl State {
     /// A contact is joined by its key, else by its address to a member that has none. A member that holds another
     /// contact of the same address is to be read by itself.
     pub async fn put_contacts(&self, contacts: Vec<Contact>, seen: Seen) -> Result<PutCounts, StateError> {
+        if contacts.is_empty() {
+            return Ok(PutCounts::default());
+        }
         self.write(move |tx| {
             let mut counts = PutCounts::default();
             for contact in &contacts {

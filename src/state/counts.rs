@@ -46,8 +46,10 @@ impl State {
 
     /// How many members are set aside after a refusal.
     pub async fn count_parked(&self) -> Result<u64, StateError> {
-        self.call(|connection| Ok(connection.query_row("SELECT COUNT(*) FROM parked", [], text::count)?))
-            .await
+        self.call(|connection| {
+            Ok(connection.prepare_cached("SELECT COUNT(*) FROM parked")?.query_row([], text::count)?)
+        })
+        .await
     }
 
     /// Counts what there is; from indices, without reading anybody.

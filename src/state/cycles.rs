@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 
 use crate::state::State;
-use crate::state::error::StateError;
+use crate::state::error::{Fault, StateError};
 use crate::state::text::{moment, moment_or_none, stamp};
 
 /// The number of a cycle.
@@ -126,33 +126,33 @@ impl State {
     /// The latest cycle of each kind stays, and so does what was not ended.
     pub async fn trim(&self, keep: Keep, now: Timestamp) -> Result<u64, StateError> {
         let mut trimmed = 0;
-        for (table, key, condition, kept) in [
-            ("operations", "id", "begun_at < ?1 AND outcome IS NOT NULL", keep.trail),
-            (
-                "cycles",
-                "id",
-                "started_at < ?1 AND id NOT IN (SELECT max(id) FROM cycles GROUP BY kind)",
-                keep.cycles,
-            ),
-            ("events", "id", "received_at < ?1", keep.events),
-            ("holds", "id", "decision = 'done' AND decided_at < ?1", keep.trail),
-        ] {
-            let Some(before) = before(now, kept) else { continue };
-            loop {
-                let sql = format!(
-                    "DELETE FROM {table} WHERE {key} IN
-                     (SELECT {key} FROM {table} WHERE {condition} LIMIT {TRIMMED_AT_ONCE})"
-                );
-                let before = stamp(before);
-                let deleted = self.write(move |tx| Ok(tx.execute(&sql, [before])?)).await?;
-                trimmed += u64::try_from(deleted).unwrap_or(u64::MAX);
-                if deleted < TRIMMED_AT_ONCE {
-                    break;
-                }
+        loop {
+            let deleted = self.write(move |tx| trim(tx, keep, now)).await?;
+            trimmed += u64::try_from(deleted.iter().sum::<usize>()).unwrap_or(u64::MAX);
+            if deleted.iter().all(|deleted| *deleted < TRIMMED_AT_ONCE) {
+                return Ok(trimmed);
             }
         }
-        Ok(trimmed)
     }
+}
+
+/// Forgets up to [`TRIMMED_AT_ONCE`] entries of each table; says how many.
+fn trim(tx: &Transaction<'_>, keep: Keep, now: Timestamp) -> Result<Vec<usize>, Fault> {
+    let tables = [
+        ("operations", "begun_at < ?1 AND outcome IS NOT NULL", keep.trail),
+        ("cycles", "started_at < ?1 AND id NOT IN (SELECT max(id) FROM cycles GROUP BY kind)", keep.cycles),
+        ("events", "received_at < ?1", keep.events),
+        ("holds", "decision = 'done' AND decided_at < ?1", keep.trail),
+    ];
+    let mut deleted = Vec::new();
+    for (table, condition, kept) in tables {
+        let Some(before) = before(now, kept) else { continue };
+        let sql = format!(
+            "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {condition} LIMIT {TRIMMED_AT_ONCE})"
+        );
+        deleted.push(tx.prepare_cached(&sql)?.execute([stamp(before)])?);
+    }
+    Ok(deleted)
 }
 
 /// The time that lies this long before now; `None` where there is no such time.

@@ -53,13 +53,12 @@ impl State {
             let summary = decisions::summary(tx, &id)?;
             match summary.decision {
                 // Approved since the plan was staged: the person was faster.
-                Decision::Approved => tx.execute(
-                    "UPDATE temp.plan SET held = NULL, approved = ?1 WHERE held = '*'",
-                    [&summary.id],
-                )?,
-                Decision::Open | Decision::Rejected | Decision::Done => {
-                    tx.execute("UPDATE temp.plan SET held = ?1 WHERE held = '*'", [&summary.id])?
-                }
+                Decision::Approved => tx
+                    .prepare_cached("UPDATE temp.plan SET held = NULL, approved = ?1 WHERE held = '*'")?
+                    .execute([&summary.id])?,
+                Decision::Open | Decision::Rejected | Decision::Done => tx
+                    .prepare_cached("UPDATE temp.plan SET held = ?1 WHERE held = '*'")?
+                    .execute([&summary.id])?,
             };
             Ok(Some(summary))
         })
@@ -72,7 +71,7 @@ impl State {
             for selection in &selections {
                 select(tx, *selection)?;
             }
-            tx.execute("DELETE FROM temp.plan WHERE held = '*'", [])?;
+            tx.prepare_cached("DELETE FROM temp.plan WHERE held = '*'")?.execute([])?;
             Ok(())
         })
         .await
@@ -121,15 +120,16 @@ fn select(tx: &Transaction<'_>, selection: Selection) -> Result<(), Fault> {
         format!("UPDATE temp.plan SET held = '*' WHERE approved IS NULL AND held IS NULL AND {condition}")
     };
     match selection {
-        Selection::Class(class) => tx.execute(&update("class = ?1"), [class.as_str()])?,
+        Selection::Class(class) => tx.prepare_cached(&update("class = ?1"))?.execute([class.as_str()])?,
         Selection::SharedTimes { more_than, since } => {
             let more_than = i64::try_from(more_than).unwrap_or(i64::MAX);
-            tx.execute(&update(SHARING), params![more_than, stamp(since)])?
+            tx.prepare_cached(&update(SHARING))?.execute(params![more_than, stamp(since)])?
         }
         Selection::RemoteOptOuts => {
-            tx.execute(&update("(kind = 'remote_archive' OR kind = 'remote_status' AND rank = 1)"), [])?
+            let sql = update("(kind = 'remote_archive' OR kind = 'remote_status' AND rank = 1)");
+            tx.prepare_cached(&sql)?.execute([])?
         }
-        Selection::Everything => tx.execute(&update("1"), [])?,
+        Selection::Everything => tx.prepare_cached(&update("1"))?.execute([])?,
     };
     Ok(())
 }
@@ -179,29 +179,30 @@ fn take(
     reason: &str,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    let new = tx.execute(
-        "INSERT OR IGNORE INTO holds (id, class, digest, reason, since, count, decision)
-         SELECT ?1, ?2, ?3, ?4, ?5, COUNT(*), 'open' FROM temp.plan WHERE held = '*'",
-        params![id, class, digest, reason, stamp(now)],
-    )?;
+    let new = tx
+        .prepare_cached(
+            "INSERT OR IGNORE INTO holds (id, class, digest, reason, since, count, decision)
+             SELECT ?1, ?2, ?3, ?4, ?5, COUNT(*), 'open' FROM temp.plan WHERE held = '*'",
+        )?
+        .execute(params![id, class, digest, reason, stamp(now)])?;
     if new > 0 {
-        tx.execute(
+        tx.prepare_cached(
             "INSERT INTO held_operations (hold, seq, member, email, fingerprint, planned)
              SELECT ?1, row_number() OVER (ORDER BY name, seq), member, email, fingerprint, planned
              FROM temp.plan WHERE held = '*'",
-            [id],
-        )?;
+        )?
+        .execute([id])?;
     }
     reopen(tx, id, reason, now)
 }
 
 /// Opens a hold again that was done.
 pub(crate) fn reopen(tx: &Transaction<'_>, id: &str, reason: &str, now: Timestamp) -> Result<(), Fault> {
-    tx.execute(
+    tx.prepare_cached(
         "UPDATE holds SET decision = 'open', decided_at = NULL, reason = ?2, since = ?3
          WHERE id = ?1 AND decision = 'done'",
-        params![id, reason, stamp(now)],
-    )?;
+    )?
+    .execute(params![id, reason, stamp(now)])?;
     Ok(())
 }
 

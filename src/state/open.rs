@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 use tempfile::TempDir;
 
-use crate::aside::aside;
+use crate::aside::{aside, vfs};
 use crate::clock::Clock;
 use crate::state::error::{Fault, StateError};
 use crate::state::text::stamp;
@@ -26,7 +27,7 @@ const APPLICATION_ID: i64 = 0x526f_7374;
 /// What people's small decisions wait for a writing daemon, and it for them.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements kept prepared; there are fewer.
-const STATEMENTS: usize = 160;
+const STATEMENTS: usize = 256;
 
 impl State {
     /// Opens the state file at `path` for the one process that does the work, and creates it where there is none.
@@ -144,9 +145,11 @@ fn check_header(path: &Path) -> Result<(), Fault> {
 fn connect(path: &Path) -> Result<Connection, Fault> {
     check_header(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags_and_vfs(path, flags, vfs())?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // A statement is planned once, not anew for every limit that is bound to it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     version(path, &connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;

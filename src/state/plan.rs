@@ -14,8 +14,8 @@ impl State {
     /// Forgets the staged plan, if there is one.
     pub async fn begin_plan(&self) -> Result<(), StateError> {
         self.write(|tx| {
-            tx.execute("DELETE FROM temp.plan", [])?;
-            tx.execute("DELETE FROM temp.conflicts", [])?;
+            tx.prepare_cached("DELETE FROM temp.plan")?.execute([])?;
+            tx.prepare_cached("DELETE FROM temp.conflicts")?.execute([])?;
             Ok(())
         })
         .await

@@ -38,6 +38,9 @@ impl State {
         usable: Vec<Registration>,
         unusable: Vec<UnusableRegistration>,
     ) -> Result<PutCounts, StateError> {
+        if usable.is_empty() && unusable.is_empty() {
+            return Ok(PutCounts::default());
+        }
         self.write(move |tx| {
             let mut counts = PutCounts::default();
             for row in &usable {
@@ -53,6 +56,9 @@ impl State {
 
     /// Takes rows out of the mirror that are no longer in the register.
     pub async fn remove_registrations(&self, ids: Vec<RegistrationId>) -> Result<u64, StateError> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
         self.write(move |tx| {
             let mut removed = 0;
             for id in &ids {

@@ -127,10 +127,8 @@ impl State {
     /// Has a person's word given beforehand let everything through that is staged and that nothing holds.
     pub async fn approve_staged(&self, decided_by: &'static str) -> Result<(), StateError> {
         self.write(move |tx| {
-            tx.execute(
-                "UPDATE temp.plan SET approved = ?1 WHERE approved IS NULL AND held IS NULL",
-                [decided_by],
-            )?;
+            tx.prepare_cached("UPDATE temp.plan SET approved = ?1 WHERE approved IS NULL AND held IS NULL")?
+                .execute([decided_by])?;
             Ok(())
         })
         .await
@@ -138,7 +136,10 @@ impl State {
 
     /// How many operations are staged, held ones among them.
     pub async fn count_planned(&self) -> Result<u64, StateError> {
-        self.call(|connection| Ok(connection.query_row("SELECT COUNT(*) FROM temp.plan", [], count)?)).await
+        self.call(|connection| {
+            Ok(connection.prepare_cached("SELECT COUNT(*) FROM temp.plan")?.query_row([], count)?)
+        })
+        .await
     }
 
     /// How many staged operations wait for a person's decision.

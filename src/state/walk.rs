@@ -26,8 +26,8 @@ impl State {
     pub async fn begin_walk(&self, walk: Walk) -> Result<(), StateError> {
         self.write(move |tx| {
             match walk {
-                Walk::Local => tx.execute("DELETE FROM temp.seen_rows", [])?,
-                Walk::Remote => tx.execute("DELETE FROM temp.seen_contacts", [])?,
+                Walk::Local => tx.prepare_cached("DELETE FROM temp.seen_rows")?.execute([])?,
+                Walk::Remote => tx.prepare_cached("DELETE FROM temp.seen_contacts")?.execute([])?,
             };
             Ok(())
         })

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use crate::aside::vfs;
 use crate::registrations::layout::{Layout, resolve, tables_of};
 use crate::registrations::mapping::{MappedValues, RegisterMapping};
 use crate::registrations::report::{MappingProblem, errors_in_one};
@@ -139,9 +141,11 @@ pub(super) fn connect(opening: &Opening) -> Result<(Connection, FileMark, Certai
 }
 
 fn open_as(name: &str, flags: OpenFlags, timeout: Duration) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let conn = Connection::open_with_flags_and_vfs(name, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX, vfs())?;
     conn.busy_timeout(timeout)?;
     conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    // A statement is planned once, not anew for every limit that is bound to it.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // What is erased is overwritten, so that no address remains in free pages.
     conn.pragma_update(None, "secure_delete", true)?;
     // Opening is lazy: only a reading shows whether the file can be read.
