@@ -1,15 +1,16 @@
 //! The ground on which people act: the register, the audience, the time, and who was told what.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd::clock::Clock;
 use rosterd::sandbox::{FormEntry, Person, PersonError, Sandbox};
-use rusqlite::Connection;
+use rusqlite::{Connection, ToSql};
 
 use crate::oracle::Oracle;
 use crate::parts::{OFFERED, tell_the_time};
-use crate::sides::{Sides, contacts, email, rows};
+use crate::sides::{Looked, Sides, contacts, email, rows};
 use crate::step::{Act, Address, Field};
 
 /// Both sides, with the oracle that watches the people.
@@ -26,6 +27,7 @@ pub(crate) struct Ground {
     pub(crate) gone_contacts: BTreeSet<String>,
     /// The values of the row that was removed last.
     removed: Option<Removed>,
+    pub(crate) looked: Looked,
 }
 
 struct Removed {
@@ -55,11 +57,19 @@ impl Ground {
             gone_rows: BTreeSet::new(),
             gone_contacts: BTreeSet::new(),
             removed: None,
+            looked: Looked::default(),
         }
     }
 
-    pub(crate) fn sides(&self) -> Sides {
-        Sides { rows: rows(&self.register), contacts: contacts(&self.sandbox, &self.topic_ids) }
+    /// Both sides as they are now; looked at anew only where something may have been written.
+    pub(crate) fn sides(&mut self) -> Sides {
+        let looked = &mut self.looked;
+        if looked.rows_under_way > 0 {
+            looked.rows = None;
+        }
+        let rows = looked.rows.get_or_insert_with(|| Arc::new(rows(&self.register))).clone();
+        let look = || Arc::new(contacts(&self.sandbox, &self.topic_ids));
+        Sides { rows, contacts: looked.contacts.get_or_insert_with(look).clone() }
     }
 
     /// Time passes.
@@ -76,11 +86,11 @@ impl Ground {
         let done = self.carry_out(act);
         let after = self.sides();
         if done {
-            let is_gone = |row: &i64| after.rows.iter().all(|other| other.id != *row);
-            self.gone_rows.extend(before.rows.iter().map(|row| row.id).filter(is_gone));
-            let is_gone = |id: &String| after.contacts.iter().all(|other| other.id != *id);
-            self.gone_contacts
-                .extend(before.contacts.iter().map(|contact| contact.id.clone()).filter(is_gone));
+            let (rows, contacts) = (&after.rows, &after.contacts);
+            let gone = before.rows.iter().map(|row| row.id);
+            self.gone_rows.extend(gone.filter(|id| rows.iter().all(|row| row.id != *id)));
+            let gone = before.contacts.iter().map(|contact| &contact.id);
+            self.gone_contacts.extend(gone.filter(|id| contacts.iter().all(|c| c.id != **id)).cloned());
             self.oracle.acted(act, &before, &after, self.clock.now(), request);
         }
         done
@@ -95,23 +105,27 @@ impl Ground {
                     Field::First => "first_name",
                     Field::Last => "last_name",
                 };
-                self.update(a, &format!("{column} = NULLIF('{}', '')", value(field, n)), Which::Newest)
+                let set = format!("{column} = NULLIF(:value, '')");
+                self.update(a, &set, Which::Newest, &[(":value", &value(field, n))])
             }
             Act::TickLocal(a, topic) => self.tick_local(a, topic),
-            Act::UntickLocal(a, topic) => self.sql(&format!(
-                "DELETE FROM registration_interests WHERE registration_id = ({}) AND interest = '{}'",
-                newest(a),
-                OFFERED[usize::from(topic)]
-            )),
+            Act::UntickLocal(a, topic) => self.sql(
+                &format!("DELETE FROM registration_interests WHERE registration_id = ({NEWEST}) AND interest = :name"),
+                a,
+                &[(":name", &OFFERED[usize::from(topic)])],
+            ),
             Act::LeaveLocal(a) => self.says(a, "unsubscribed", ":now", Which::Every),
             Act::LeaveNewest(a) => self.says(a, "unsubscribed", ":now", Which::Newest),
             Act::ReturnLocal(a) => self.says(a, "subscribed", ":now", Which::Newest),
             Act::RestoreStatus(a) => self.says(a, "subscribed", "'2026-02-01T00:00:00.000Z'", Which::Newest),
-            Act::MoveLocal(a, b) => self.update(a, &format!("email = '{}'", email(b)), Which::Every),
+            Act::MoveLocal(a, b) => self.update(a, "email = :to", Which::Every, &[(":to", &email(b))]),
             Act::Delete(a) => self.delete(a),
-            Act::SoftDelete(a) => self.update(a, "deleted_at = :now", Which::Every),
+            Act::SoftDelete(a) => self.update(a, "deleted_at = :now", Which::Every, &[]),
             Act::RestoreRow => self.restore_row(),
-            other => self.act_remotely(other).is_ok(),
+            other => {
+                self.looked.contacts = None;
+                self.act_remotely(other).is_ok()
+            }
         }
     }
 
@@ -156,71 +170,90 @@ impl Ground {
         }
     }
 
-    /// Runs a statement of the website's; says whether it changed anything. `:now` is the present moment.
-    fn sql(&self, statement: &str) -> bool {
-        let statement = statement.replace(":now", &format!("'{}'", self.clock.now()));
-        self.register.execute(&statement, []).unwrap() > 0
+    /// Runs a statement of the website's; says whether it changed anything. `:now` is the present moment, `:a` the address.
+    fn sql(&mut self, statement: &str, a: Address, others: &[(&str, &dyn ToSql)]) -> bool {
+        self.looked.rows = None;
+        let (now, address) = (self.clock.now().to_string(), email(a));
+        let mut statement = self.register.prepare_cached(statement).unwrap();
+        let known: [(&str, &dyn ToSql); 2] = [(":now", &now), (":a", &address)];
+        for (name, value) in known.iter().chain(others) {
+            if let Some(place) = statement.parameter_index(name).unwrap() {
+                statement.raw_bind_parameter(place, value).unwrap();
+            }
+        }
+        statement.raw_execute().unwrap() > 0
     }
 
-    fn register_as(&self, a: Address, n: u16, status: &str) -> bool {
-        self.sql(&format!(
+    fn register_as(&mut self, a: Address, n: u16, status: &str) -> bool {
+        self.sql(
             "INSERT INTO registrations (email, first_name, subscription, organisation, signup_ip, signup_at,
                 created_at, updated_at)
-             VALUES ('{}', '{}', '{status}', 'Org {n}', '192.0.2.7', :now, :now, :now)",
-            email(a),
-            value(Field::First, n)
-        ))
+             VALUES (:a, :value, :status, :organisation, '192.0.2.7', :now, :now, :now)",
+            a,
+            &[
+                (":value", &value(Field::First, n)),
+                (":status", &status),
+                (":organisation", &format!("Org {n}")),
+            ],
+        )
     }
 
-    fn says(&self, a: Address, status: &str, at: &str, which: Which) -> bool {
-        self.update(a, &format!("subscription = '{status}', subscription_changed_at = {at}"), which)
+    fn says(&mut self, a: Address, status: &str, at: &str, which: Which) -> bool {
+        let set = format!("subscription = :status, subscription_changed_at = {at}");
+        self.update(a, &set, which, &[(":status", &status)])
     }
 
-    fn update(&self, a: Address, set: &str, which: Which) -> bool {
+    fn update(&mut self, a: Address, set: &str, which: Which, others: &[(&str, &dyn ToSql)]) -> bool {
         let rows = match which {
-            Which::Newest => format!("id = ({})", newest(a)),
-            Which::Every => format!("lower(email) = '{}' AND deleted_at IS NULL", email(a)),
+            Which::Newest => format!("id = ({NEWEST})"),
+            Which::Every => "lower(email) = :a AND deleted_at IS NULL".to_owned(),
         };
-        self.sql(&format!("UPDATE registrations SET {set}, updated_at = :now WHERE {rows}"))
+        self.sql(&format!("UPDATE registrations SET {set}, updated_at = :now WHERE {rows}"), a, others)
     }
 
-    fn tick_local(&self, a: Address, topic: u8) -> bool {
+    fn tick_local(&mut self, a: Address, topic: u8) -> bool {
         let name = OFFERED[usize::from(topic)];
-        let there: Option<i64> = self.register.query_row(&newest(a), [], |row| row.get(0)).ok();
-        let Some(row) = there else { return false };
         if self.radio {
-            self.sql(&format!(
-                "DELETE FROM registration_interests WHERE registration_id = {row} AND interest <> '{name}'"
-            ));
+            self.sql(
+                &format!("DELETE FROM registration_interests WHERE registration_id = ({NEWEST}) AND interest <> :name"),
+                a,
+                &[(":name", &name)],
+            );
         }
-        self.sql(&format!("INSERT OR IGNORE INTO registration_interests VALUES ({row}, 'topic', '{name}')"))
+        self.sql(
+            &format!(
+                "INSERT OR IGNORE INTO registration_interests
+                 SELECT newest, 'topic', :name FROM (SELECT ({NEWEST}) AS newest) WHERE newest NOT NULL"
+            ),
+            a,
+            &[(":name", &name)],
+        )
     }
 
     fn delete(&mut self, a: Address) -> bool {
         let n_columns = COPIED.split(',').count();
         let copy = self.register.query_row(
-            &format!("SELECT {COPIED} FROM registrations WHERE id = ({})", newest(a)),
-            [],
+            &format!("SELECT {COPIED} FROM registrations WHERE id = ({NEWEST})"),
+            [(":a", &email(a))].as_slice(),
             |row| (0..n_columns).map(|column| row.get(column)).collect::<Result<Vec<_>, _>>(),
         );
         let Ok(row) = copy else { return false };
         let shown = rows(&self.register);
         let topics = shown.iter().rfind(|row| row.email == email(a)).map(|row| row.topics.clone());
         self.removed = Some(Removed { row, topics: topics.into_iter().flatten().collect() });
-        self.sql(&format!(
-            "DELETE FROM registrations WHERE lower(email) = '{}' AND deleted_at IS NULL",
-            email(a)
-        ))
+        self.sql("DELETE FROM registrations WHERE lower(email) = :a AND deleted_at IS NULL", a, &[])
     }
 
     fn restore_row(&mut self) -> bool {
         let Some(Removed { row, topics }) = self.removed.take() else { return false };
         let places = vec!["?"; row.len()].join(", ");
         let sql = format!("INSERT INTO registrations ({COPIED}) VALUES ({places})");
+        self.looked.rows = None;
         self.register.execute(&sql, rusqlite::params_from_iter(row)).unwrap();
         let id = self.register.last_insert_rowid();
         for topic in topics {
-            self.sql(&format!("INSERT INTO registration_interests VALUES ({id}, 'topic', '{topic}')"));
+            let sql = "INSERT INTO registration_interests VALUES (?1, 'topic', ?2)";
+            self.register.execute(sql, (id, topic)).unwrap();
         }
         true
     }
@@ -232,12 +265,8 @@ enum Which {
     Every,
 }
 
-fn newest(a: Address) -> String {
-    format!(
-        "SELECT max(id) FROM registrations WHERE lower(email) = '{}' AND deleted_at IS NULL HAVING max(id) NOT NULL",
-        email(a)
-    )
-}
+/// The newest row of an address.
+const NEWEST: &str = "SELECT max(id) FROM registrations WHERE lower(email) = :a AND deleted_at IS NULL";
 
 /// The value of this number; every number makes another one.
 pub(crate) fn value(field: Field, n: u16) -> String {

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ use rosterd::state::{Decision, MemberName};
 use crate::laws::{self, Difference, Ended, Law, Violation, broken};
 use crate::sides::Sides;
 use crate::step::{Death, Script, Step};
-use crate::theatre::{Theatre, World};
-use crate::wire::Inner;
+use crate::theatre::{Start, Theatre, World};
+use crate::wire::{Inner, cannot};
 
 /// No cycle of a handful of people takes as many polls: one that does, hangs.
 const ENDLESS: usize = 200_000;
@@ -101,7 +102,7 @@ impl Play<'_> {
                 let mut inner = self.inner();
                 let next = inner.watch.sent + 1;
                 let done = inner.ground.act(act, next);
-                inner.tell(|_| format!("{act:?}{}", if done { "" } else { " (cannot)" }));
+                inner.tell(|_| format!("{act:?}{}", cannot(done)));
             }
             Step::Wait(ms) => {
                 let mut inner = self.inner();
@@ -113,6 +114,7 @@ impl Play<'_> {
             Step::SyncDying(death) => self.cycle(Scope::Incremental, Some(death)).map(drop)?,
             Step::SyncFullDying(death) => self.cycle(Scope::Full, Some(death)).map(drop)?,
             Step::Meanwhile(request, act) => self.inner().plan_act(request, act),
+            Step::Between(row, act) => self.inner().plan_between(row, act),
             Step::Busy(from, to) => self.inner().plan_busy(from, to),
             Step::Late(write) => self.inner().plan_late(write),
             Step::Weather(..) | Step::Throttle(_) | Step::Unthrottle(_) => {
@@ -121,12 +123,12 @@ impl Play<'_> {
             }
             Step::Restart => self.restart(step),
             Step::LoseState => {
-                self.world.lose_state();
+                self.world.lose_state(self.start());
                 self.forget(step);
             }
             Step::BackUp => self.world.back_up(),
             Step::RestoreBackUp => {
-                if self.world.restore_back_up() {
+                if self.world.restore_back_up(self.start()) {
                     self.forget(step);
                 }
             }
@@ -136,8 +138,13 @@ impl Play<'_> {
         Ok(())
     }
 
+    /// One start in eight opens everything anew.
+    fn start(&self) -> Start {
+        if self.outcome.steps.is_multiple_of(8) { Start::Anew } else { Start::Again }
+    }
+
     fn restart(&mut self, step: Step) {
-        self.world.restart();
+        self.world.restart(self.start());
         self.inner().tell(|_| format!("{step:?}"));
     }
 
@@ -181,7 +188,7 @@ impl Play<'_> {
         let late = self.inner().end_cycle();
         let report = match ended {
             None => {
-                self.world.restart();
+                self.world.restart(self.start());
                 let mut inner = self.inner();
                 inner.crashes += 1;
                 inner.tell(|_| "the process died, and started again".to_owned());
@@ -202,6 +209,7 @@ impl Play<'_> {
         for request in late {
             let sandbox = self.inner().ground.sandbox.clone();
             let answer = done(sandbox.answer(request.clone()));
+            self.inner().ground.looked.contacts = None;
             self.inner().tell(|_| format!("a late write lands: {} → {answer:?}", request.method.as_str()));
         }
         // A write that failed may have landed: what it leads to is agreed on by nobody.
@@ -214,10 +222,9 @@ impl Play<'_> {
     fn after(&self, before: &Sides, ended: Ended) -> Result<(), Violation> {
         let mut inner = self.inner();
         let sides = inner.ground.sides();
-        let gone = Sides {
-            rows: before.rows.iter().filter(|row| inner.was_there(row.id)).cloned().collect(),
-            contacts: before.contacts.iter().filter(|c| inner.had_contact(&c.id)).cloned().collect(),
-        };
+        let rows = before.rows.iter().filter(|row| inner.was_there(row.id)).cloned().collect();
+        let contacts = before.contacts.iter().filter(|c| inner.had_contact(&c.id)).cloned().collect();
+        let gone = Sides { rows: Arc::new(rows), contacts: Arc::new(contacts) };
         inner.tell(|_| show(&sides));
         let next = inner.watch.sent + 1;
         inner.ground.oracle.meet(&sides, next);
@@ -238,8 +245,9 @@ impl Play<'_> {
         }
         let leaves = self.script.setting.gone_local == GoneLocal::Leave;
         let found = {
-            let inner = self.inner();
-            laws::differences(&inner.ground.oracle, &inner.ground.sides(), leaves)
+            let mut inner = self.inner();
+            let sides = inner.ground.sides();
+            laws::differences(&inner.ground.oracle, &sides, leaves)
         };
         for difference in found {
             match self.excuse(&difference) {
@@ -253,7 +261,7 @@ impl Play<'_> {
         self.inner().ground.wait(Duration::from_secs(60));
         let before = self.inner().ground.sides();
         let report = self.works(Scope::Incremental)?;
-        let inner = self.inner();
+        let mut inner = self.inner();
         let same = before == inner.ground.sides();
         match report.requests == 2 && inner.watch.writes == 0 && same {
             true => Ok(()),
@@ -324,7 +332,7 @@ fn dying(death: Option<Death>) -> String {
 /// Both sides as text.
 fn show(sides: &Sides) -> String {
     let mut lines = Vec::new();
-    for row in &sides.rows {
+    for row in sides.rows.iter() {
         let topics: Vec<&str> = row.topics.iter().map(String::as_str).collect();
         lines.push(format!(
             "      row {} {} {} since {} [{}|{}|{}] {}",
@@ -338,7 +346,7 @@ fn show(sides: &Sides) -> String {
             row.note
         ));
     }
-    for contact in &sides.contacts {
+    for contact in sides.contacts.iter() {
         let topics: Vec<&str> = contact.topics.iter().map(String::as_str).collect();
         lines.push(format!(
             "      contact {} {} [{}|{}|{}]",

@@ -250,12 +250,12 @@ pub(crate) fn after_cycle(
 
 /// Law 8: whoever was there is there.
 fn apart(before: &Sides, sides: &Sides) -> Result<(), Violation> {
-    for row in &before.rows {
+    for row in before.rows.iter() {
         if sides.rows.iter().all(|other| other.id != row.id) {
             return Err(broken(Law::Apart, format!("row {} of {} is gone", row.id, row.email)));
         }
     }
-    for contact in &before.contacts {
+    for contact in before.contacts.iter() {
         if sides.contacts.iter().all(|other| other.id != contact.id) {
             return Err(broken(Law::Apart, format!("the contact {} is gone", contact.email)));
         }
@@ -265,13 +265,13 @@ fn apart(before: &Sides, sides: &Sides) -> Result<(), Violation> {
 
 /// Law 7.
 fn unmapped(oracle: &Oracle, sides: &Sides) -> Result<(), Violation> {
-    for row in &sides.rows {
+    for row in sides.rows.iter() {
         let known = &oracle.organisations[&row.id];
         if (&known.0, &known.1) != (&row.organisation, &row.membership) {
             return Err(broken(Law::Unmapped, format!("row {} was {known:?}: {row:?}", row.id)));
         }
     }
-    for contact in &sides.contacts {
+    for contact in sides.contacts.iter() {
         let known = &oracle.tags[&contact.id];
         if *known != contact.tags {
             return Err(broken(Law::Unmapped, format!("{} had {known:?}: {contact:?}", contact.email)));
@@ -292,10 +292,10 @@ fn nothing_invented(oracle: &Oracle, sides: &Sides) -> Result<(), Violation> {
         }
         Ok(())
     };
-    for row in &sides.rows {
+    for row in sides.rows.iter() {
         check(oracle.person_of_row(row), &row.first, &row.last, &format!("row {} of {}", row.id, row.email))?;
     }
-    for contact in &sides.contacts {
+    for contact in sides.contacts.iter() {
         let person = oracle.person_of_contact(contact);
         check(person, &contact.first, &contact.last, &format!("the contact {}", contact.email))?;
     }

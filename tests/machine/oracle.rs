@@ -149,7 +149,7 @@ impl Oracle {
 
     /// Gives rows and contacts that came to be the person that they are of.
     pub(crate) fn meet(&mut self, sides: &Sides, request: u64) {
-        for row in &sides.rows {
+        for row in sides.rows.iter() {
             if !self.of_row.contains_key(&row.id) {
                 let person = self.person_at(sides, &row.email);
                 self.of_row.insert(row.id, person);
@@ -157,7 +157,7 @@ impl Oracle {
                 self.organisations.insert(row.id, (row.organisation.clone(), row.membership.clone()));
             }
         }
-        for contact in &sides.contacts {
+        for contact in sides.contacts.iter() {
             if !self.of_contact.contains_key(&contact.id) {
                 let person = self.person_at(sides, &contact.email);
                 self.of_contact.insert(contact.id.clone(), person);
@@ -185,7 +185,7 @@ impl Oracle {
     /// Whose row and contact bear different addresses, and were never seen together, are two people to everybody but us: so
     /// it is of a move before the first cycle, and of one that the state forgot.
     fn part_strangers(&mut self, sides: &Sides) {
-        for contact in &sides.contacts {
+        for contact in sides.contacts.iter() {
             let person = self.of_contact[&contact.id];
             let rows: Vec<&Row> =
                 sides.rows.iter().filter(|row| self.person_of_row(row) == Some(person)).collect();
@@ -219,7 +219,7 @@ impl Oracle {
                 }
             }
         }
-        for contact in &sides.contacts {
+        for contact in sides.contacts.iter() {
             let person = self.of_contact[&contact.id];
             if sides
                 .contacts

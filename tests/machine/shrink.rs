@@ -71,7 +71,10 @@ fn simplify(theatre: &Theatre, shortest: &mut Script, law: Law) {
         let plainer: [fn(Step) -> Step; 3] = [
             |step| if matches!(step, Step::Wait(_)) { Step::Wait(1_500) } else { step },
             |step| if step == Step::SyncFull { Step::Sync } else { step },
-            |step| if let Step::Meanwhile(_, act) = step { Step::Do(act) } else { step },
+            |step| match step {
+                Step::Meanwhile(_, act) | Step::Between(_, act) => Step::Do(act),
+                step => step,
+            },
         ];
         for plain in plainer {
             attempt(theatre, shortest, law, |script| script.steps[at] = plain(script.steps[at]));

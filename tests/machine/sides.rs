@@ -1,6 +1,7 @@
 //! What both sides show, read past Rosterd.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rosterd::sandbox::Sandbox;
 use rusqlite::Connection;
@@ -55,8 +56,17 @@ impl Shown {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sides {
     /// Oldest first.
-    pub(crate) rows: Vec<Row>,
-    pub(crate) contacts: Vec<Shown>,
+    pub(crate) rows: Arc<Vec<Row>>,
+    pub(crate) contacts: Arc<Vec<Shown>>,
+}
+
+/// What was looked at last, as long as it is so.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    pub(crate) rows: Option<Arc<Vec<Row>>>,
+    pub(crate) contacts: Option<Arc<Vec<Shown>>>,
+    /// How many writes of Rosterd's to the register are under way: until they end, each look is a new one.
+    pub(crate) rows_under_way: u32,
 }
 
 impl Sides {

@@ -113,6 +113,8 @@ pub(crate) enum Step {
     Wait(u32),
     /// Before the request of this number of the next cycle.
     Meanwhile(u16, Act),
+    /// Before the row of this number is written in the next cycle.
+    Between(u16, Act),
     /// On the writes only, or on any request; so many pass first, so many are met.
     Weather(Storm, bool, u8, u8),
     /// The write of this number of the next cycle times out, and lands only after it.
@@ -307,7 +309,8 @@ impl Author {
         match self.chance.below(100) {
             0..=44 => Step::Do(self.act()),
             45..=53 => Step::Wait(self.wait()),
-            54..=59 => Step::Meanwhile(self.request(), self.act()),
+            54..=57 => Step::Meanwhile(self.request(), self.act()),
+            58 | 59 => Step::Between(self.small(), self.act()),
             60..=65 => self.weather(),
             66 | 67 => Step::Late(self.small()),
             68 => self.throttle(),

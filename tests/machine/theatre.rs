@@ -1,8 +1,8 @@
 //! Where histories are played: one directory a thread, and a world in it for each history.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,6 @@ use rosterd::mailchimp::transport::Method;
 use rosterd::progress::Progress;
 use rosterd::reconcile::guard::{Limit, Limits};
 use rosterd::reconcile::policy::{Direction, Policy};
-use rosterd::registrations::mapping::RegisterMapping;
-use rosterd::registrations::{create_register, open_sqlite};
 use rosterd::sandbox::{ArchivedInBulk, Fault, FaultKind, Sandbox, SandboxOptions};
 use rosterd::state::{Keep, State};
 use rusqlite::Connection;
@@ -23,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ground::Ground;
 use crate::history::done;
-use crate::parts::{
-    START, Topics, client, directory, live_in_the_story, mapping, provide, tell_the_time, values,
-};
+use crate::parts::{START, Topics, client, directory, mapping, provide, tell_the_time, values};
+use crate::props::{Props, Sweeper, build, lay_out, lose_state, open_register, sweep_register};
+use crate::register::WatchedRegister;
 use crate::sides::email;
 use crate::step::{ADDRESSES, Script, Setting, Step, Storm};
 use crate::wire::Wire;
@@ -33,6 +31,16 @@ use crate::wire::Wire;
 /// A directory with an empty register and an empty state to begin every history with.
 pub(crate) struct Theatre {
     directory: TempDir,
+    /// What is open between two histories.
+    kept: RefCell<Option<Kept>>,
+}
+
+struct Kept {
+    props: Props,
+    sweeper: Sweeper,
+    /// Of the website's.
+    register: Connection,
+    holder: Connection,
 }
 
 /// Both sides, and the process between them.
@@ -41,63 +49,84 @@ pub(crate) struct World {
     sandbox: Sandbox,
     clock: Clock,
     setting: Setting,
+    /// What the process has open, and its cycle.
+    process: Option<(Props, Cycle)>,
+    sweeper: Option<Sweeper>,
     stage: PathBuf,
-    cycle: Option<Cycle>,
+    has_back_up: bool,
+    is_made_anew: bool,
+}
+
+/// How a process starts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// It opens its files anew.
+    Anew,
+    /// What it had in memory is gone; the connections, on which nothing is left half done, are used again.
+    Again,
 }
 
 /// Longer than any history.
 const LONG: Duration = Duration::from_hours(24 * 365);
 
-const REGISTER: &str = "registrations.db";
-const STATE: &str = "state.db";
-const BACK_UP: &str = "backup.db";
-
 impl Theatre {
     /// Builds the files that every history begins with.
     pub(crate) fn new() -> Self {
         let directory = directory();
-        let props = directory.path().join("props");
-        fs::create_dir_all(&props).unwrap();
-        fs::create_dir_all(directory.path().join("stage")).unwrap();
-        done(create_register(&props.join(REGISTER))).unwrap();
-        let register = Connection::open(props.join(REGISTER)).unwrap();
-        live_in_the_story(&register);
-        register.close().unwrap();
-        drop(done(State::open(props.join(STATE), &Clock::set_at(START.parse().unwrap()))).unwrap());
-        Self { directory }
+        build(directory.path());
+        Self { directory, kept: RefCell::new(None) }
     }
 
     /// A world as the setting of the script has it, before anything happened.
     pub(crate) fn open(&self, script: &Script, telling: bool) -> World {
-        let stage = self.directory.path().join("stage");
-        for name in [REGISTER, STATE] {
-            fs::copy(self.directory.path().join("props").join(name), stage.join(name)).unwrap();
-        }
         let setting = script.setting;
         let clock = Clock::set_at(START.parse().unwrap());
+        let stage = self.directory.path().join("stage");
+        let Kept { props, sweeper, register, holder } = self.kept.take().unwrap_or_else(|| {
+            lay_out(self.directory.path());
+            Kept {
+                sweeper: Sweeper::new(&stage),
+                props: Props::open(&stage, &clock),
+                register: open_register(&stage),
+                holder: open_register(&stage),
+            }
+        });
+        sweeper.sweep();
+        sweep_register(&register);
         let sandbox = Sandbox::with_options(clock.clone(), options(setting));
         let topics = topics(setting);
         let straight = client(&sandbox, Arc::new(sandbox.transport()), &clock, mapping(topics, Vec::new()));
         done(provide(&straight, topics));
-        let register = open_register(&stage);
         tell_the_time(&register, &clock);
         let topic_ids = if setting.tags { Vec::new() } else { topic_ids(&sandbox) };
         sandbox.reset_log();
         let ground = Ground::new(register, sandbox.clone(), clock.clone(), topic_ids, setting.radio);
-        let holder = open_register(&stage);
         let wire = Wire::new(ground, holder, telling);
-        let mut world = World { wire, sandbox, clock, setting, stage, cycle: None };
-        world.restart();
+        let (process, sweeper) = (None, Some(sweeper));
+        let mut world = World {
+            wire,
+            sandbox,
+            clock,
+            setting,
+            process,
+            sweeper,
+            stage,
+            has_back_up: false,
+            is_made_anew: false,
+        };
+        world.begin(props);
         world
     }
 
-    /// The world ends; nothing of it is left.
+    /// The world ends; only what is open stays.
     pub(crate) fn close(&self, world: World) {
-        let stage = world.stage.clone();
-        drop(world);
-        for entry in fs::read_dir(stage).unwrap() {
-            fs::remove_file(entry.unwrap().path()).unwrap();
-        }
+        let World { wire, process, sweeper, is_made_anew, .. } = world;
+        let (props, cycle) = process.unwrap();
+        drop(cycle);
+        let (register, holder) = wire.end();
+        // A state file that was made anew is another one than every history begins with.
+        let sweeper = sweeper.filter(|_| !is_made_anew);
+        self.kept.replace(sweeper.map(|sweeper| Kept { props, sweeper, register, holder }));
     }
 }
 
@@ -123,13 +152,6 @@ fn topic_ids(sandbox: &Sandbox) -> Vec<String> {
     let ids = crate::parts::OFFERED.map(ticked).to_vec();
     person.staff_delete_permanently(probe).unwrap();
     ids
-}
-
-fn open_register(stage: &Path) -> Connection {
-    let register = Connection::open(stage.join(REGISTER)).unwrap();
-    register.pragma_update(None, "synchronous", "OFF").unwrap();
-    register.busy_timeout(Duration::ZERO).unwrap();
-    register
 }
 
 fn topics(setting: Setting) -> Topics {
@@ -164,22 +186,17 @@ fn limits(setting: Setting) -> Limits {
 
 impl World {
     pub(crate) fn cycle(&self) -> &Cycle {
-        self.cycle.as_ref().unwrap()
+        &self.process.as_ref().unwrap().1
     }
 
     pub(crate) fn state(&self) -> &State {
         &self.cycle().state
     }
 
-    /// The process starts (again) on the files that are there.
-    pub(crate) fn restart(&mut self) {
-        self.cycle = None;
+    /// A process begins its work on what it has open.
+    fn begin(&mut self, props: Props) {
         let mapping = mapping(topics(self.setting), Vec::new());
         let remote = client(&self.sandbox, Arc::new(self.wire.clone()), &self.clock, mapping);
-        let register =
-            RegisterMapping { busy_timeout: jiff::SignedDuration::ZERO, ..RegisterMapping::default() };
-        let local = done(open_sqlite(&self.stage.join(REGISTER), &register, &values())).unwrap();
-        let state = done(State::open(self.stage.join(STATE), &self.clock)).unwrap();
         let policy = Policy {
             new_local: self.setting.new_local,
             resubscribe: self.setting.resubscribe,
@@ -187,10 +204,10 @@ impl World {
             prefer: self.setting.prefer,
             ..Policy::default()
         };
-        self.cycle = Some(Cycle {
-            local: Arc::new(local),
+        let cycle = Cycle {
+            local: Arc::new(WatchedRegister::new(props.local.clone(), self.wire.clone())),
             remote: Arc::new(remote),
-            state,
+            state: props.state.clone(),
             clock: self.clock.clone(),
             seed: Seed {
                 policy,
@@ -202,40 +219,61 @@ impl World {
             connections: 6,
             progress: watch::Sender::new(Progress::default()),
             stop: CancellationToken::new(),
-        });
+        };
+        self.process = Some((props, cycle));
     }
 
-    /// The state file is lost.
-    pub(crate) fn lose_state(&mut self) {
-        self.cycle = None;
-        self.remove_state();
-        self.restart();
+    fn end(&mut self) -> Props {
+        let (props, _) = self.process.take().unwrap();
+        props
     }
 
-    fn remove_state(&self) {
-        for name in ["state.db", "state.db-wal", "state.db-shm"] {
-            let _ = fs::remove_file(self.stage.join(name));
+    /// The process is gone, and starts again on the files that are there.
+    pub(crate) fn restart(&mut self, start: Start) {
+        let props = self.end();
+        self.restart_on(props, start);
+    }
+
+    fn restart_on(&mut self, props: Props, start: Start) {
+        let props = match start {
+            Start::Again => props,
+            Start::Anew => {
+                drop(props);
+                Props::open(&self.stage, &self.clock)
+            }
+        };
+        self.begin(props);
+    }
+
+    /// The state file is lost: what the next process makes holds nothing, either way.
+    pub(crate) fn lose_state(&mut self, start: Start) {
+        let props = self.end();
+        if let (Start::Again, Some(sweeper)) = (start, &self.sweeper) {
+            sweeper.sweep();
+            return self.begin(props);
         }
+        drop((props, self.sweeper.take()));
+        lose_state(&self.stage);
+        self.is_made_anew = true;
+        self.begin(Props::open(&self.stage, &self.clock));
     }
 
     /// An administrator copies the state file.
-    pub(crate) fn back_up(&self) {
-        let copy = self.stage.join(BACK_UP);
-        let _ = fs::remove_file(&copy);
-        let state = Connection::open(self.stage.join(STATE)).unwrap();
-        state.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    pub(crate) fn back_up(&mut self) {
+        self.sweeper.get_or_insert_with(|| Sweeper::new(&self.stage)).back_up();
+        self.has_back_up = true;
     }
 
     /// The copy takes the place of the state file, if there is one.
-    pub(crate) fn restore_back_up(&mut self) -> bool {
-        let copy = self.stage.join(BACK_UP);
-        if !copy.exists() {
+    pub(crate) fn restore_back_up(&mut self, start: Start) -> bool {
+        if !self.has_back_up {
             return false;
         }
-        self.cycle = None;
-        self.remove_state();
-        fs::copy(copy, self.stage.join(STATE)).unwrap();
-        self.restart();
+        let sweeper = self.sweeper.take().unwrap_or_else(|| Sweeper::new(&self.stage));
+        let props = self.end();
+        sweeper.restore();
+        self.sweeper = Some(sweeper);
+        self.restart_on(props, start);
         true
     }
 

@@ -40,7 +40,9 @@ pub(crate) struct Watch {
     pub(crate) sent: u64,
     /// Those before the present cycle.
     pub(crate) cycle_began: u64,
-    /// Writes of the present cycle.
+    /// Writes of the present cycle to the register.
+    pub(crate) rows: u64,
+    /// Those to Mailchimp.
     pub(crate) writes: u64,
     /// The last listing of the present cycle.
     pub(crate) listed: u64,
@@ -53,6 +55,8 @@ pub(crate) struct Watch {
 #[derive(Default)]
 struct Weather {
     meanwhile: Vec<(u16, Act)>,
+    /// Before the writes to the register of these numbers.
+    between: Vec<(u16, Act)>,
     busy: Option<(u16, u16)>,
     late: Vec<u16>,
     death: Option<Death>,
@@ -79,6 +83,12 @@ impl Wire {
         self.0.lock().unwrap()
     }
 
+    /// The history is over; gives back the website's connections.
+    pub(crate) fn end(self) -> (Connection, Connection) {
+        let inner = Arc::into_inner(self.0).unwrap().into_inner().unwrap();
+        (inner.ground.register, inner.holder)
+    }
+
     /// Whether the power failed.
     pub(crate) fn is_dark(&self) -> bool {
         self.lock().plan.dark
@@ -97,6 +107,10 @@ impl Inner {
 
     pub(crate) fn plan_act(&mut self, request: u16, act: Act) {
         self.plan.meanwhile.push((request, act));
+    }
+
+    pub(crate) fn plan_between(&mut self, row: u16, act: Act) {
+        self.plan.between.push((row, act));
     }
 
     pub(crate) fn plan_busy(&mut self, from: u16, to: u16) {
@@ -153,9 +167,7 @@ impl Inner {
         if !self.holding {
             for act in due {
                 let done = self.ground.act(act, sent);
-                self.tell(|_| {
-                    format!("    before request {number}: {act:?}{}", if done { "" } else { " (cannot)" })
-                });
+                self.tell(|_| format!("    before request {number}: {act:?}{}", cannot(done)));
             }
         }
         let late = u16::try_from(self.watch.writes).is_ok_and(|write| self.plan.late.contains(&write));
@@ -168,6 +180,20 @@ impl Inner {
             Some(Death::Before(at)) if at == number => Fate::DieBefore,
             Some(Death::After(at)) if at == number => Fate::DieAfter,
             Some(_) | None => Fate::Goes,
+        }
+    }
+
+    /// Everything that happens before a write to the register.
+    pub(crate) fn before_row(&mut self) {
+        self.watch.rows += 1;
+        let number = self.watch.rows;
+        let due = self.plan.between.iter().filter(|(at, _)| u64::from(*at) == number);
+        let due: Vec<Act> = due.map(|(_, act)| *act).collect();
+        if !self.holding {
+            for act in due {
+                let done = self.ground.act(act, self.watch.sent + 1);
+                self.tell(|_| format!("    before row {number} is written: {act:?}{}", cannot(done)));
+            }
         }
     }
 
@@ -197,6 +223,9 @@ impl Inner {
     }
 
     fn after(&mut self, request: &Request, answer: &Result<Response, TransportError>) {
+        if request.method != Method::Get {
+            self.ground.looked.contacts = None;
+        }
         if request.body.as_ref().is_some_and(|body| body.windows(9).any(|word| word == b"\"pending\"")) {
             laws::note_asked(&mut self.ground, request, self.watch.sent);
         }
@@ -220,6 +249,11 @@ impl Inner {
     }
 }
 
+/// What the story says of an act.
+pub(crate) fn cannot(done: bool) -> &'static str {
+    if done { "" } else { " (cannot)" }
+}
+
 enum Fate {
     Goes,
     Late,
@@ -239,6 +273,9 @@ impl Transport for Wire {
         let (fate, sandbox, clock) = {
             let mut inner = self.lock();
             let fate = inner.before(&request);
+            if request.method != Method::Get {
+                inner.ground.looked.contacts = None;
+            }
             (fate, inner.ground.sandbox.clone(), inner.ground.clock.clone())
         };
         let answer = match fate {

@@ -64,7 +64,8 @@ pub(crate) fn live_in_the_story(register: &Connection) {
 }
 
 pub(crate) fn tell_the_time(register: &Connection, clock: &Clock) {
-    register.execute("UPDATE story_clock SET now = ?1", [clock.now().to_string()]).unwrap();
+    let mut statement = register.prepare_cached("UPDATE story_clock SET now = ?1").unwrap();
+    statement.execute([clock.now().to_string()]).unwrap();
 }
 
 /// In memory where the machine has such a place: the state syncs every transaction.
