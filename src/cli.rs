@@ -11,7 +11,7 @@ mod held;
 mod init;
 mod looking;
 mod mapped;
-mod member;
+pub mod member;
 mod moments;
 mod output;
 mod pause;

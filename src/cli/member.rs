@@ -5,9 +5,11 @@ mod erase;
 mod live;
 mod retry;
 mod show;
-mod standing;
+pub mod standing;
 
 use jiff::Timestamp;
+
+pub use crate::cli::member::columns::unsent;
 
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::{Cli, MemberCommand};

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use rosterd::clock::Clock;
 use rosterd::sandbox::{FormEntry, Person, PersonError, Sandbox};
 use rusqlite::{Connection, ToSql};
 
 use crate::oracle::Oracle;
 use crate::parts::{OFFERED, tell_the_time};
-use crate::sides::{Looked, Sides, contacts, email, rows};
+use crate::sides::{Dated, Looked, Sides, contacts, email, rows};
 use crate::step::{Act, Address, Field};
 
 /// Both sides, with the oracle that watches the people.
@@ -22,6 +23,7 @@ pub(crate) struct Ground {
     /// The ids of the topics, where those are a category.
     pub(crate) topic_ids: Vec<String>,
     pub(crate) radio: bool,
+    dated: Dated,
     /// What people removed.
     pub(crate) gone_rows: BTreeSet<i64>,
     pub(crate) gone_contacts: BTreeSet<String>,
@@ -35,6 +37,9 @@ struct Removed {
     topics: Vec<String>,
 }
 
+/// How far ahead of the time a website dates what people say, whose clock is wrong.
+pub(crate) const AHEAD: SignedDuration = SignedDuration::from_hours(30);
+
 const COPIED: &str = "email, membership, subscription, subscription_changed_at, first_name, last_name,
     organisation, signup_ip, signup_at, created_at, updated_at";
 
@@ -45,8 +50,9 @@ impl Ground {
         clock: Clock,
         topic_ids: Vec<String>,
         radio: bool,
+        dated: Dated,
     ) -> Self {
-        let oracle = Oracle::new(radio);
+        let oracle = Oracle::new(radio, dated);
         Self {
             register,
             sandbox,
@@ -54,6 +60,7 @@ impl Ground {
             oracle,
             topic_ids,
             radio,
+            dated,
             gone_rows: BTreeSet::new(),
             gone_contacts: BTreeSet::new(),
             removed: None,
@@ -67,7 +74,7 @@ impl Ground {
         if looked.rows_under_way > 0 {
             looked.rows = None;
         }
-        let rows = looked.rows.get_or_insert_with(|| Arc::new(rows(&self.register))).clone();
+        let rows = looked.rows.get_or_insert_with(|| Arc::new(rows(&self.register, self.dated))).clone();
         let look = || Arc::new(contacts(&self.sandbox, &self.topic_ids));
         Sides { rows, contacts: looked.contacts.get_or_insert_with(look).clone() }
     }
@@ -75,6 +82,12 @@ impl Ground {
     /// Time passes.
     pub(crate) fn wait(&self, duration: Duration) {
         self.clock.advance(duration);
+        tell_the_time(&self.register, &self.clock);
+    }
+
+    /// The clock is set to another time, by so many minutes.
+    pub(crate) fn jump(&self, minutes: i16) {
+        self.clock.set(self.clock.now() + SignedDuration::from_mins(i64::from(minutes)));
         tell_the_time(&self.register, &self.clock);
     }
 
@@ -117,6 +130,8 @@ impl Ground {
             Act::LeaveLocal(a) => self.says(a, "unsubscribed", ":now", Which::Every),
             Act::LeaveNewest(a) => self.says(a, "unsubscribed", ":now", Which::Newest),
             Act::ReturnLocal(a) => self.says(a, "subscribed", ":now", Which::Newest),
+            Act::LeaveAhead(a) => self.says(a, "unsubscribed", ":ahead", Which::Every),
+            Act::ReturnAhead(a) => self.says(a, "subscribed", ":ahead", Which::Newest),
             Act::RestoreStatus(a) => self.says(a, "subscribed", "'2026-02-01T00:00:00.000Z'", Which::Newest),
             Act::MoveLocal(a, b) => self.update(a, "email = :to", Which::Every, &[(":to", &email(b))]),
             Act::Delete(a) => self.delete(a),
@@ -170,12 +185,14 @@ impl Ground {
         }
     }
 
-    /// Runs a statement of the website's; says whether it changed anything. `:now` is the present moment, `:a` the address.
+    /// Runs a statement of the website's; says whether it changed anything. `:now` is the present moment, `:ahead` one that is yet to
+    /// come, `:a` the address.
     fn sql(&mut self, statement: &str, a: Address, others: &[(&str, &dyn ToSql)]) -> bool {
         self.looked.rows = None;
-        let (now, address) = (self.clock.now().to_string(), email(a));
+        let (now, address) = (self.clock.now(), email(a));
+        let (now, ahead) = (now.to_string(), (now + AHEAD).to_string());
         let mut statement = self.register.prepare_cached(statement).unwrap();
-        let known: [(&str, &dyn ToSql); 2] = [(":now", &now), (":a", &address)];
+        let known: [(&str, &dyn ToSql); 3] = [(":now", &now), (":ahead", &ahead), (":a", &address)];
         for (name, value) in known.iter().chain(others) {
             if let Some(place) = statement.parameter_index(name).unwrap() {
                 statement.raw_bind_parameter(place, value).unwrap();
@@ -238,7 +255,7 @@ impl Ground {
             |row| (0..n_columns).map(|column| row.get(column)).collect::<Result<Vec<_>, _>>(),
         );
         let Ok(row) = copy else { return false };
-        let shown = rows(&self.register);
+        let shown = rows(&self.register, self.dated);
         let topics = shown.iter().rfind(|row| row.email == email(a)).map(|row| row.topics.clone());
         self.removed = Some(Removed { row, topics: topics.into_iter().flatten().collect() });
         self.sql("DELETE FROM registrations WHERE lower(email) = :a AND deleted_at IS NULL", a, &[])
@@ -268,10 +285,17 @@ enum Which {
 /// The newest row of an address.
 const NEWEST: &str = "SELECT max(id) FROM registrations WHERE lower(email) = :a AND deleted_at IS NULL";
 
+/// Values of this number and above have blanks around them; of the other, they are longer than Mailchimp keeps.
+pub(crate) const BLANKS: u16 = 1_000;
+pub(crate) const LONG: u16 = 2_000;
+
 /// The value of this number; every number makes another one.
 pub(crate) fn value(field: Field, n: u16) -> String {
     match (field, n) {
         (_, 0) => String::new(),
+        // Mailchimp trims its texts and cuts them off; the register keeps them as they were entered.
+        (Field::First, n) if n >= LONG => format!("First {n} {}", "and so on ".repeat(30)),
+        (Field::First, n) if n >= BLANKS => format!(" First {n} "),
         (Field::First, n) => format!("First {n}"),
         (Field::Last, n) => format!("Last {n}"),
     }

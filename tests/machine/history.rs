@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use rosterd::cli::member::standing::{Facts, Standing, standing};
+use rosterd::cli::member::unsent;
 use rosterd::cycle::{Adoption, Report, assemble};
 use rosterd::model::EmailAddress;
 use rosterd::observe::Scope;
-use rosterd::reconcile::plan::Conflict;
+use rosterd::reconcile::plan::Planned;
 use rosterd::reconcile::policy::GoneLocal;
 use rosterd::reconcile::reconcile;
 use rosterd::state::{Decision, MemberName};
 
 use crate::laws::{self, Difference, Ended, Law, Violation, broken};
 use crate::sides::Sides;
-use crate::step::{Death, Script, Step};
+use crate::step::{Act, Death, Script, Step};
 use crate::theatre::{Start, Theatre, World};
 use crate::wire::{Inner, cannot};
 
@@ -109,6 +111,11 @@ impl Play<'_> {
                 inner.ground.wait(Duration::from_millis(u64::from(ms)));
                 inner.tell(|_| "…".to_owned());
             }
+            Step::Jump(minutes) => {
+                let mut inner = self.inner();
+                inner.ground.jump(minutes);
+                inner.tell(|_| format!("{step:?}"));
+            }
             Step::Sync => self.cycle(Scope::Incremental, None).map(drop)?,
             Step::SyncFull => self.cycle(Scope::Full, None).map(drop)?,
             Step::SyncDying(death) => self.cycle(Scope::Incremental, Some(death)).map(drop)?,
@@ -165,6 +172,9 @@ impl Play<'_> {
                     Decision::Approved => done(state.approve(hold.id.clone(), now)),
                     _ => done(state.reject(hold.id.clone(), now)),
                 };
+                if decision == Decision::Approved {
+                    self.inner().ground.oracle.approved();
+                }
                 self.inner().tell(|_| format!("{decision:?} {} ({} of {})", hold.id, hold.count, hold.class));
                 decided.unwrap();
             }
@@ -227,7 +237,9 @@ impl Play<'_> {
         let gone = Sides { rows: Arc::new(rows), contacts: Arc::new(contacts) };
         inner.tell(|_| show(&sides));
         let next = inner.watch.sent + 1;
-        inner.ground.oracle.meet(&sides, next);
+        // What a cycle made that ended well, it knows.
+        let since = if ended == Ended::Well { inner.watch.cycle_began + 1 } else { next };
+        inner.ground.oracle.meet(&sides, since);
         laws::after_cycle(&mut inner.ground.oracle, &gone, &sides, ended)
     }
 
@@ -236,7 +248,7 @@ impl Play<'_> {
         self.inner().tell(|_| "quiet".to_owned());
         self.world.calm();
         let approves = self.script.steps.len().is_multiple_of(2);
-        for scope in [Scope::Full, Scope::Incremental, Scope::Incremental] {
+        for scope in [self.first_scope(), Scope::Incremental, Scope::Incremental] {
             self.inner().ground.wait(Duration::from_secs(2 * 86_400));
             if approves {
                 self.decide(Decision::Approved);
@@ -247,6 +259,7 @@ impl Play<'_> {
         let found = {
             let mut inner = self.inner();
             let sides = inner.ground.sides();
+            inner.ground.oracle.now = inner.ground.clock.now();
             laws::differences(&inner.ground.oracle, &sides, leaves)
         };
         for difference in found {
@@ -269,6 +282,24 @@ impl Play<'_> {
         }
     }
 
+    /// How quiet begins: without a full reading only where the script wants it so and needs none.
+    fn first_scope(&self) -> Scope {
+        let setting = self.script.setting;
+        let silent = setting.tags && !setting.tags_move_last_changed;
+        let hidden = |step: &Step| match step {
+            Step::Do(act) | Step::Meanwhile(_, act) | Step::Between(_, act) => {
+                matches!(act, Act::StaffDelete(_) | Act::Expire(_))
+            }
+            Step::Jump(_) => true,
+            _ => false,
+        };
+        let needs_all = silent || self.script.steps.iter().any(hidden);
+        match setting.by_changes && !needs_all {
+            true => Scope::Incremental,
+            false => Scope::Full,
+        }
+    }
+
     fn works(&mut self, scope: Scope) -> Result<Report, Violation> {
         let report = self.cycle(scope, None)?;
         if let Some(violation) = self.inner().watch.violation.clone() {
@@ -277,7 +308,7 @@ impl Play<'_> {
         report.ok_or_else(|| broken(Law::Works, "a cycle failed in fair weather"))
     }
 
-    /// The reason that `member show` names for a difference.
+    /// What `member show` says of a member on whom the sides differ, where it names a reason.
     fn excuse(&self, difference: &Difference) -> Option<&'static str> {
         let (cycle, now) = (self.world.cycle(), self.inner().ground.clock.now());
         let state = &cycle.state;
@@ -286,33 +317,23 @@ impl Play<'_> {
         let policy = assemble(&cycle.seed, &schema, cycle.local.features(), |key| cycle.local.holds(key));
         for member in done(state.find_members(name)).unwrap() {
             let Some(trio) = done(state.trio(member, now)).unwrap() else { continue };
-            if trio.parked.is_some() {
-                return Some("parked");
-            }
+            let parked = done(state.parking_of(member)).unwrap();
             let plan = reconcile(&trio, &policy);
-            for conflict in &plan.conflicts {
-                match conflict {
-                    Conflict::AddressTakenRemotely => return Some("address taken remotely"),
-                    Conflict::AddressTakenLocally => return Some("address taken locally"),
-                    Conflict::UnprovenOptIn => return Some("unproven opt-in"),
-                    Conflict::AddressChangedTwice => return Some("address changed twice"),
-                    Conflict::Overwritten { .. } | Conflict::UnknownInterest { .. } => (),
-                }
+            let listing = |planned: &Planned| {
+                let hold = done(state.holding_of(plan.email.clone()?, planned.operation.clone())).unwrap();
+                hold.map(|(id, _)| id)
+            };
+            let mut holds: Vec<String> = plan.operations.iter().filter_map(listing).collect();
+            holds.extend(done(state.missing_hold_of(member)).unwrap());
+            let unsent = unsent(&trio, &policy);
+            let (plan, parked) = (Some(&plan), parked.as_ref());
+            let Standing { word, because } =
+                standing(Facts { trio: &trio, plan, parked, holds: &holds, unsent: &unsent, now });
+            if matches!(word, "parked" | "in_conflict" | "held" | "waits") && !because.is_empty() {
+                return Some(word);
             }
-            if plan.waits.is_some() {
-                return Some("waits");
-            }
-            for planned in &plan.operations {
-                let email = plan.email.clone()?;
-                if done(state.holding_of(email, planned.operation.clone())).unwrap().is_some() {
-                    return Some("held");
-                }
-            }
-            if done(state.missing_hold_of(member)).unwrap().is_some() {
-                return Some("missing, held");
-            }
-            let noted = trio.local.iter().filter_map(|row| row.sync_note.as_deref());
-            for note in noted {
+            // What a rule keeps apart for good stands in the row's note, which is shown with the row.
+            for note in trio.local.iter().filter_map(|row| row.sync_note.as_deref()) {
                 if note.contains("keeps them out") {
                     return Some("policy never");
                 }

@@ -65,6 +65,7 @@ pub(crate) fn look_at(inner: &mut Inner, request: &Request) {
         request.body.as_deref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
     let sides = inner.ground.sides();
     inner.ground.oracle.meet(&sides, inner.watch.sent);
+    inner.ground.oracle.now = inner.ground.clock.now();
     let found = judge(&mut inner.ground.oracle, &inner.watch, &sides, request, &body);
     if let Err(violation) = found {
         inner.watch.violation.get_or_insert(violation);
@@ -134,7 +135,7 @@ fn may_be_raised(
 ) -> Result<(), Violation> {
     let mut people = oracle.people_at(sides, &contact.email);
     people.extend(oracle.person_of_contact(contact));
-    let outs = people.iter().map(|person| oracle.people[*person].out_by(seen, &contact.email));
+    let outs = people.iter().map(|person| oracle.people[*person].out_by(seen, &contact.email, oracle.now));
     let outs: Vec<_> = outs.collect();
     // Whose address it is where several share it, nobody can say: one of them must want it.
     match outs.iter().all(Option::is_some) {
@@ -166,15 +167,15 @@ fn may_be_created(
     let people: BTreeSet<PersonId> =
         sides.rows_at(&email).filter_map(|row| oracle.person_of_row(row)).collect();
     for person in &people {
-        let out = oracle.people[*person].out_by(horizon, &email);
+        let out = oracle.people[*person].out_by(horizon, &email, oracle.now);
         if out.is_none() {
-            return Ok(());
+            return created_pending_once(oracle, sides, &people, &email, status);
         }
     }
     if people.is_empty() {
         return Ok(());
     }
-    let out = people.first().and_then(|person| oracle.people[*person].out_by(horizon, &email));
+    let out = people.first().and_then(|person| oracle.people[*person].out_by(horizon, &email, oracle.now));
     Err(broken(Law::Consent, format!("{email} is created {status}, who left: {out:?}")))
 }
 
@@ -188,6 +189,26 @@ fn asked_once(oracle: &mut Oracle, sides: &Sides, contact: &Shown, status: &str)
         let last_in = known.last_in();
         if known.asked.get(&contact.email) == Some(&last_in) && !known.tangled {
             let what = format!("{} is asked to confirm again for the opt-in of {last_in:?}", contact.email);
+            return Err(broken(Law::AskedOnce, what));
+        }
+    }
+    Ok(())
+}
+
+/// Law 6, of a contact that is to be created: Mailchimp asks where none is there, or one that is archived.
+fn created_pending_once(
+    oracle: &Oracle,
+    sides: &Sides,
+    people: &BTreeSet<PersonId>,
+    email: &str,
+    status: &str,
+) -> Result<(), Violation> {
+    let asks = sides.contact_at(email).is_none_or(|contact| contact.status == "archived");
+    for known in people.iter().map(|person| &oracle.people[*person]) {
+        let last_in = known.last_in();
+        let again = known.asked.get(email) == Some(&last_in) && !known.tangled;
+        if status == "pending" && asks && again {
+            let what = format!("{email} is created pending again for the opt-in of {last_in:?}");
             return Err(broken(Law::AskedOnce, what));
         }
     }
@@ -223,7 +244,7 @@ fn left_alone(oracle: &Oracle, watch: &Watch, contact: &Shown, method: Method) -
     let person = oracle.person_of_contact(contact);
     let since = person.and_then(|person| {
         let said = oracle.people[person].said.iter().filter(|said| said.email == contact.email);
-        said.filter(|said| said.word != Word::In).map(|said| said.request).max()
+        said.filter(|said| !matches!(said.word, Word::In | Word::Unproven)).map(|said| said.request).max()
     });
     let long_out = !contact.is_in() && since.is_some_and(|since| since <= watch.cycle_began);
     match long_out {
@@ -426,7 +447,8 @@ fn still_in(
     leaves: bool,
 ) -> Option<String> {
     let people = oracle.people_at(sides, email);
-    let outs: Vec<_> = people.iter().map(|person| oracle.people[*person].out_by(u64::MAX, email)).collect();
+    let outs: Vec<_> =
+        people.iter().map(|person| oracle.people[*person].out_by(u64::MAX, email, oracle.now)).collect();
     if outs.is_empty() || outs.iter().any(Option::is_none) {
         return None;
     }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::ground::value;
-use crate::sides::{Row, Shown, Sides, Values, email, local_values, remote_values};
+use crate::ground::{AHEAD, value};
+use crate::sides::{Dated, Row, Shown, Sides, Values, email, local_values, normal, remote_values};
 use crate::step::{Act, Address, Field};
 
 /// A person, by number.
@@ -16,6 +16,8 @@ pub(crate) type PersonId = usize;
 pub(crate) enum Word {
     /// In, by their own word.
     In,
+    /// In, and nobody can tell since when: it counts once staff approved of it.
+    Unproven,
     /// Out: an opt-out, a complaint, archived, gone.
     Out,
     /// Out because the website removed the rows: not a word of theirs where the policy leaves the contact alone.
@@ -41,6 +43,9 @@ pub(crate) struct Said {
     pub(crate) request: u64,
     pub(crate) email: String,
 }
+
+/// A clock that is ahead by less is taken at its word (section 4 of the design).
+const PROVEN: SignedDuration = SignedDuration::from_mins(5);
 
 /// What is known of one person.
 #[derive(Clone, Debug, Default)]
@@ -68,17 +73,17 @@ impl Known {
     /// An opt-out that was shown by `request`, of a person that did not opt in later.
     ///
     /// On one side the later act is the later word, whatever the clock says; between the sides only the times tell, and
-    /// of one moment the opt-out counts.
-    pub(crate) fn out_by(&self, request: u64, address: &str) -> Option<&Said> {
+    /// of one moment the opt-out counts. A time that is yet to come proves nothing.
+    pub(crate) fn out_by(&self, request: u64, address: &str, now: Timestamp) -> Option<&Said> {
         self.said.iter().enumerate().find_map(|(at, out)| {
             let counts = match out.word {
-                Word::In => false,
+                Word::In | Word::Unproven => false,
                 Word::Out | Word::Removed => true,
                 Word::Bounced => out.email == address,
             };
             let undone = self.said.iter().enumerate().any(|(later, said)| {
                 let is_later = if said.side == out.side { later > at } else { said.at > out.at };
-                said.word == Word::In && is_later
+                said.word == Word::In && is_later && said.at <= now + PROVEN
             });
             (counts && out.request <= request && !undone).then_some(out)
         })
@@ -88,7 +93,9 @@ impl Known {
     /// its last look.
     fn take_back_unseen(&mut self, side: Where, known_by: u64) -> bool {
         let before = self.said.len();
-        self.said.retain(|said| said.side != side || said.word == Word::In || said.request <= known_by);
+        self.said.retain(|said| {
+            said.side != side || matches!(said.word, Word::In | Word::Unproven) || said.request <= known_by
+        });
         self.said.len() < before
     }
 }
@@ -110,10 +117,13 @@ pub(crate) struct Oracle {
     /// What was there by this request was seen by a cycle that worked.
     pub(crate) known_by: u64,
     radio: bool,
+    dated: Dated,
+    /// The time at which the laws look.
+    pub(crate) now: Timestamp,
 }
 
 impl Oracle {
-    pub(crate) fn new(radio: bool) -> Self {
+    pub(crate) fn new(radio: bool, dated: Dated) -> Self {
         Self {
             people: Vec::new(),
             of_row: BTreeMap::new(),
@@ -125,6 +135,8 @@ impl Oracle {
             contact_since: BTreeMap::new(),
             known_by: 0,
             radio,
+            dated,
+            now: Timestamp::MIN,
         }
     }
 
@@ -238,6 +250,7 @@ impl Oracle {
             self.part_strangers(after);
         }
         if let Some((address, side, word)) = word_of(act, before) {
+            let (word, at) = self.as_told(act, word, now);
             let email = email(address);
             let mut people = self.people_at(before, &email);
             people.extend(self.people_at(after, &email));
@@ -246,7 +259,7 @@ impl Oracle {
                 let known = &mut self.people[person];
                 let hidden = covers_up(act) && known.take_back_unseen(side, self.known_by);
                 if counts || hidden && word != Word::In {
-                    known.said.push(Said { word, side, at: now, request, email: email.clone() });
+                    known.said.push(Said { word, side, at, request, email: email.clone() });
                 }
             }
         } else if covers_up(act) {
@@ -294,6 +307,13 @@ impl Oracle {
         }
     }
 
+    /// The word as the register can tell it, and the time that it gives for it.
+    fn as_told(&self, act: Act, word: Word, now: Timestamp) -> (Word, Timestamp) {
+        let returns = matches!(act, Act::ReturnLocal(_) | Act::ReturnAhead(_));
+        let word = if returns && self.dated == Dated::No { Word::Unproven } else { word };
+        (word, if matches!(act, Act::ReturnAhead(_)) { now + AHEAD } else { now })
+    }
+
     /// Rows that are restored while the contact is still there were never removed.
     fn take_back_removal(&mut self, act: Act, before: &Sides, person: PersonId) {
         let contact = before.contacts.iter().find(|contact| self.person_of_contact(contact) == Some(person));
@@ -307,12 +327,22 @@ impl Oracle {
     fn counts(&self, act: Act, email: &str, before: &Sides) -> bool {
         match act {
             Act::Delete(_) | Act::SoftDelete(_) => {
-                before.rows_at(email).any(|row| self.row_since[&row.id] <= self.known_by)
+                let is_in = |row: &&Row| matches!(row.status.as_str(), "subscribed" | "pending");
+                before.rows_at(email).filter(is_in).any(|row| self.row_since[&row.id] <= self.known_by)
             }
             Act::StaffDelete(_) | Act::Expire(_) => before
                 .contact_at(email)
                 .is_some_and(|contact| contact.is_in() && self.contact_since[&contact.id] <= self.known_by),
             _ => true,
+        }
+    }
+
+    /// Staff approved of what was held: whoever says that they are in is taken at their word.
+    pub(crate) fn approved(&mut self) {
+        for said in self.people.iter_mut().flat_map(|known| &mut known.said) {
+            if said.word == Word::Unproven {
+                said.word = Word::In;
+            }
         }
     }
 
@@ -365,7 +395,7 @@ impl Oracle {
         let local_is_out =
             rows.into_iter().any(|row| !matches!(row.status.as_str(), "subscribed" | "pending"));
         self.people[person].said.retain(|said| {
-            said.word == Word::In
+            matches!(said.word, Word::In | Word::Unproven)
                 || match said.side {
                     Where::Register => local_is_out,
                     Where::Mailchimp => remote_is_out,
@@ -415,12 +445,12 @@ fn touched(oracle: &Oracle, person: PersonId, act: Act, before: &Sides, after: &
 fn word_of(act: Act, before: &Sides) -> Option<(Address, Where, Word)> {
     let status = |a: Address| before.contact_at(&email(a)).map_or("", |contact| contact.status.as_str());
     let (a, side, word) = match act {
-        Act::Register(a, _) | Act::RegisterPending(a, _) | Act::ReturnLocal(a) => {
+        Act::Register(a, _) | Act::RegisterPending(a, _) | Act::ReturnLocal(a) | Act::ReturnAhead(a) => {
             (a, Where::Register, Word::In)
         }
         Act::StaffAdd(a, _) | Act::Confirm(a) => (a, Where::Mailchimp, Word::In),
         Act::Form(a, _) if status(a) != "subscribed" => (a, Where::Mailchimp, Word::In),
-        Act::LeaveLocal(a) | Act::LeaveNewest(a) => (a, Where::Register, Word::Out),
+        Act::LeaveLocal(a) | Act::LeaveNewest(a) | Act::LeaveAhead(a) => (a, Where::Register, Word::Out),
         Act::Delete(a) | Act::SoftDelete(a) => (a, Where::Register, Word::Removed),
         Act::Unsubscribe(a) | Act::Complain(a) | Act::StaffUnsubscribe(a) if status(a) != "unsubscribed" => {
             (a, Where::Mailchimp, Word::Out)
@@ -453,9 +483,9 @@ fn word_of(act: Act, before: &Sides) -> Option<(Address, Where, Word)> {
 fn entered_by(act: Act) -> Option<(String, String)> {
     match act {
         Act::Register(a, n) | Act::RegisterPending(a, n) | Act::Form(a, n) | Act::StaffAdd(a, n) => {
-            Some((email(a), value(Field::First, n)))
+            Some((email(a), normal(&value(Field::First, n))))
         }
-        Act::Write(a, field, n) | Act::Edit(a, field, n) => Some((email(a), value(field, n))),
+        Act::Write(a, field, n) | Act::Edit(a, field, n) => Some((email(a), normal(&value(field, n)))),
         _ => None,
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rosterd::aside::vfs;
 use rosterd::clock::Clock;
-use rosterd::registrations::mapping::RegisterMapping;
+use rosterd::registrations::mapping::{Name, RegisterMapping};
 use rosterd::registrations::{SqliteRegister, create_register, open_sqlite};
 use rosterd::state::State;
 use rusqlite::config::DbConfig;
@@ -20,6 +20,7 @@ use rusqlite::{Connection, OpenFlags, params_from_iter};
 
 use crate::history::done;
 use crate::parts::{START, live_in_the_story, values};
+use crate::sides::Dated;
 
 const REGISTER: &str = "registrations.db";
 const STATE: &str = "state.db";
@@ -29,6 +30,7 @@ const BACK_UP: &str = "backup.db";
 pub(crate) struct Props {
     pub(crate) local: Arc<SqliteRegister>,
     pub(crate) state: State,
+    pub(crate) dated: Dated,
 }
 
 /// Exchanges the rows of the state file, past Rosterd.
@@ -107,13 +109,27 @@ pub(crate) fn sweep_register(register: &Connection) {
 
 impl Props {
     /// Opens what lies on the stage, as a process does that starts.
-    pub(crate) fn open(stage: &Path, clock: &Clock) -> Self {
-        let register =
-            RegisterMapping { busy_timeout: jiff::SignedDuration::ZERO, ..RegisterMapping::default() };
-        let local = done(open_sqlite(&stage.join(REGISTER), &register, &values())).unwrap();
+    pub(crate) fn open(stage: &Path, clock: &Clock, dated: Dated) -> Self {
         let state = done(State::open(stage.join(STATE), clock)).unwrap();
-        Self { local: Arc::new(local), state }
+        Self { local: Arc::new(open_local(stage, dated)), state, dated }
     }
+
+    /// The same state, and the register under this mapping.
+    pub(crate) fn mapped(self, stage: &Path, dated: Dated) -> Self {
+        match self.dated == dated {
+            true => self,
+            false => Self { local: Arc::new(open_local(stage, dated)), dated, ..self },
+        }
+    }
+}
+
+fn open_local(stage: &Path, dated: Dated) -> SqliteRegister {
+    let mut register =
+        RegisterMapping { busy_timeout: jiff::SignedDuration::ZERO, ..RegisterMapping::default() };
+    if dated == Dated::No {
+        register.columns.subscription_changed_at = Name::Off;
+    }
+    done(open_sqlite(&stage.join(REGISTER), &register, &values())).unwrap()
 }
 
 /// The state file is lost.

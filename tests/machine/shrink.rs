@@ -50,7 +50,7 @@ fn drop_pieces(theatre: &Theatre, shortest: &mut Script, piece: usize, law: Law)
 /// Tries the usual setting key by key, and plainer steps.
 fn simplify(theatre: &Theatre, shortest: &mut Script, law: Law) {
     let usual = Setting::default();
-    let plainer: [fn(&mut Setting, &Setting); 12] = [
+    let plainer: [fn(&mut Setting, &Setting); 14] = [
         |is, usual| is.new_local = usual.new_local,
         |is, usual| is.resubscribe = usual.resubscribe,
         |is, usual| is.gone_local = usual.gone_local,
@@ -63,6 +63,8 @@ fn simplify(theatre: &Theatre, shortest: &mut Script, law: Law) {
         |is, usual| is.since_is_inclusive = usual.since_is_inclusive,
         |is, usual| is.odd_ids = usual.odd_ids,
         |is, usual| is.tight_guard = usual.tight_guard,
+        |is, usual| is.undated = usual.undated,
+        |is, usual| is.by_changes = usual.by_changes,
     ];
     for change in plainer {
         attempt(theatre, shortest, law, |script| change(&mut script.setting, &usual));

@@ -15,6 +15,20 @@ pub(crate) fn email(address: Address) -> String {
     format!("{}@alliance.test", ["ada", "ben", "cleo", "dan", "eva"][usize::from(address)])
 }
 
+/// A text as Mailchimp keeps it: trimmed, and cut off where it is too long.
+pub(crate) fn normal(text: &str) -> String {
+    let text = text.trim();
+    text[..text.floor_char_boundary(255)].trim_end().to_owned()
+}
+
+/// Whether the register's mapping tells when somebody said that they are in or out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dated {
+    Yes,
+    /// The times of the sign-up and of the row stand in for it.
+    No,
+}
+
 /// A row that was not removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
@@ -119,23 +133,23 @@ pub(crate) fn remote_values(contact: &Shown, radio: bool) -> Values {
 }
 
 /// The rows that are there.
-pub(crate) fn rows(register: &Connection) -> Vec<Row> {
+pub(crate) fn rows(register: &Connection, dated: Dated) -> Vec<Row> {
     let sql =
-        "SELECT id, lower(email), subscription, coalesce(subscription_changed_at, signup_at, created_at),
+        "SELECT id, lower(email), subscription, coalesce(iif(?1, subscription_changed_at, NULL), signup_at, created_at),
             ifnull(first_name, ''), ifnull(last_name, ''), ifnull(organisation, ''), membership,
             (SELECT group_concat(interest, '|') FROM registration_interests
              WHERE registration_id = id AND dimension = 'topic'), ifnull(sync_note, '')
         FROM registrations WHERE deleted_at IS NULL ORDER BY id";
     let mut statement = register.prepare_cached(sql).unwrap();
-    let rows = statement.query_map([], |row| {
+    let rows = statement.query_map([dated == Dated::Yes], |row| {
         let topics: Option<String> = row.get(8)?;
         Ok(Row {
             id: row.get(0)?,
             email: row.get(1)?,
             status: row.get(2)?,
             at: row.get(3)?,
-            first: row.get(4)?,
-            last: row.get(5)?,
+            first: normal(row.get_ref(4)?.as_str()?),
+            last: normal(row.get_ref(5)?.as_str()?),
             organisation: row.get(6)?,
             membership: row.get(7)?,
             topics: topics.iter().flat_map(|topics| topics.split('|')).map(str::to_owned).collect(),

@@ -3,6 +3,7 @@
 use rosterd::reconcile::policy::{GoneLocal, NewLocal, Prefer, Resubscribe};
 
 use crate::chance::Chance;
+use crate::ground::{BLANKS, LONG};
 
 /// One of a handful of addresses, by its number.
 pub(crate) type Address = u8;
@@ -37,6 +38,9 @@ pub(crate) enum Act {
     LeaveNewest(Address),
     /// Back, or confirmed on the website.
     ReturnLocal(Address),
+    /// So, but the website's clock is ahead.
+    LeaveAhead(Address),
+    ReturnAhead(Address),
     MoveLocal(Address, Address),
     Delete(Address),
     SoftDelete(Address),
@@ -111,6 +115,8 @@ pub(crate) enum Step {
     Do(Act),
     /// Milliseconds.
     Wait(u32),
+    /// The clock is set to another time, by so many minutes.
+    Jump(i16),
     /// Before the request of this number of the next cycle.
     Meanwhile(u16, Act),
     /// Before the row of this number is written in the next cycle.
@@ -154,6 +160,10 @@ pub(crate) struct Setting {
     pub(crate) odd_ids: bool,
     /// The guard holds nearly everything that it counts.
     pub(crate) tight_guard: bool,
+    /// The register's mapping does not tell when somebody said that they are in or out.
+    pub(crate) undated: bool,
+    /// Quiet comes without a full reading, where nothing happened that only such a one shows.
+    pub(crate) by_changes: bool,
 }
 
 impl Default for Setting {
@@ -171,8 +181,20 @@ impl Default for Setting {
             since_is_inclusive: false,
             odd_ids: false,
             tight_guard: false,
+            undated: false,
+            by_changes: false,
         }
     }
+}
+
+/// What may happen in a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worldliness {
+    /// What every day brings.
+    Usual,
+    /// Also clocks that are wrong or jump, a register that tells no times of consent, values that Mailchimp reformats, and
+    /// quiet without a full reading.
+    Wide,
 }
 
 /// A whole history.
@@ -184,10 +206,12 @@ pub(crate) struct Script {
 
 impl Script {
     /// The history that follows from a seed.
-    pub(crate) fn from_seed(seed: u64) -> Self {
+    pub(crate) fn from_seed(seed: u64, world: Worldliness) -> Self {
         let mut chance = Chance::new(seed);
-        let setting = setting(&mut chance);
-        let mut author = Author { chance, n_values: 0 };
+        let wide = world == Worldliness::Wide;
+        let setting = setting(&mut chance, wide);
+        let clock_jumps = wide && chance.happens(8);
+        let mut author = Author { chance, n_values: 0, wide, clock_jumps };
         let mut steps = Vec::new();
         for _ in 0..author.chance.below(5) {
             let act = author.beginning();
@@ -203,7 +227,7 @@ impl Script {
     }
 }
 
-fn setting(chance: &mut Chance) -> Setting {
+fn setting(chance: &mut Chance, wide: bool) -> Setting {
     let tags = chance.happens(25);
     Setting {
         new_local: chance.one_of(&[NewLocal::Subscribe, NewLocal::Subscribe, NewLocal::Confirm]),
@@ -228,12 +252,16 @@ fn setting(chance: &mut Chance) -> Setting {
         since_is_inclusive: chance.happens(30),
         odd_ids: chance.happens(20),
         tight_guard: chance.happens(20),
+        undated: wide && chance.happens(12),
+        by_changes: wide && chance.happens(40),
     }
 }
 
 struct Author {
     chance: Chance,
     n_values: u16,
+    wide: bool,
+    clock_jumps: bool,
 }
 
 impl Author {
@@ -245,7 +273,10 @@ impl Author {
 
     fn value(&mut self) -> u16 {
         self.n_values += 1;
-        self.n_values
+        match self.wide && self.chance.happens(15) {
+            true => self.n_values + self.chance.one_of(&[BLANKS, LONG]),
+            false => self.n_values,
+        }
     }
 
     fn value_or_none(&mut self) -> u16 {
@@ -271,7 +302,7 @@ impl Author {
 
     fn act(&mut self) -> Act {
         let a = self.address();
-        match self.chance.below(62) {
+        match self.chance.below(if self.wide { 64 } else { 62 }) {
             0..=5 => Act::Register(a, self.value()),
             6 => Act::RegisterPending(a, self.value()),
             7..=9 => Act::Write(a, self.field(), self.value_or_none()),
@@ -301,6 +332,8 @@ impl Author {
             58 => Act::StaffUnsubscribe(a),
             59 => Act::StaffDelete(a),
             60 => Act::Expire(a),
+            62 => Act::LeaveAhead(a),
+            63 => Act::ReturnAhead(a),
             _ => Act::StaffTag(a, self.topic()),
         }
     }
@@ -308,6 +341,7 @@ impl Author {
     fn step(&mut self) -> Step {
         match self.chance.below(100) {
             0..=44 => Step::Do(self.act()),
+            45 | 46 if self.clock_jumps => Step::Jump(self.chance.one_of(&[-60, -60, -61, -2, 2, 60, 60])),
             45..=53 => Step::Wait(self.wait()),
             54..=57 => Step::Meanwhile(self.request(), self.act()),
             58 | 59 => Step::Between(self.small(), self.act()),

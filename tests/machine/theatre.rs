@@ -24,7 +24,7 @@ use crate::history::done;
 use crate::parts::{START, Topics, client, directory, mapping, provide, tell_the_time, values};
 use crate::props::{Props, Sweeper, build, lay_out, lose_state, open_register, sweep_register};
 use crate::register::WatchedRegister;
-use crate::sides::email;
+use crate::sides::{Dated, email};
 use crate::step::{ADDRESSES, Script, Setting, Step, Storm};
 use crate::wire::Wire;
 
@@ -86,11 +86,12 @@ impl Theatre {
             lay_out(self.directory.path());
             Kept {
                 sweeper: Sweeper::new(&stage),
-                props: Props::open(&stage, &clock),
+                props: Props::open(&stage, &clock, dated(setting)),
                 register: open_register(&stage),
                 holder: open_register(&stage),
             }
         });
+        let props = props.mapped(&stage, dated(setting));
         sweeper.sweep();
         sweep_register(&register);
         let sandbox = Sandbox::with_options(clock.clone(), options(setting));
@@ -100,7 +101,8 @@ impl Theatre {
         tell_the_time(&register, &clock);
         let topic_ids = if setting.tags { Vec::new() } else { topic_ids(&sandbox) };
         sandbox.reset_log();
-        let ground = Ground::new(register, sandbox.clone(), clock.clone(), topic_ids, setting.radio);
+        let ground =
+            Ground::new(register, sandbox.clone(), clock.clone(), topic_ids, setting.radio, dated(setting));
         let wire = Wire::new(ground, holder, telling);
         let (process, sweeper) = (None, Some(sweeper));
         let mut world = World {
@@ -152,6 +154,10 @@ fn topic_ids(sandbox: &Sandbox) -> Vec<String> {
     let ids = crate::parts::OFFERED.map(ticked).to_vec();
     person.staff_delete_permanently(probe).unwrap();
     ids
+}
+
+fn dated(setting: Setting) -> Dated {
+    if setting.undated { Dated::No } else { Dated::Yes }
 }
 
 fn topics(setting: Setting) -> Topics {
@@ -239,7 +245,7 @@ impl World {
             Start::Again => props,
             Start::Anew => {
                 drop(props);
-                Props::open(&self.stage, &self.clock)
+                Props::open(&self.stage, &self.clock, dated(self.setting))
             }
         };
         self.begin(props);
@@ -255,7 +261,7 @@ impl World {
         drop((props, self.sweeper.take()));
         lose_state(&self.stage);
         self.is_made_anew = true;
-        self.begin(Props::open(&self.stage, &self.clock));
+        self.begin(Props::open(&self.stage, &self.clock, dated(self.setting)));
     }
 
     /// An administrator copies the state file.

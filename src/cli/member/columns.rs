@@ -99,7 +99,7 @@ fn sides(trio: &Trio, policy: &Policy) -> (Option<Values>, Option<Values>) {
 }
 
 /// What the register changed about somebody who left, in words: nothing is sent about them until they return.
-pub(super) fn unsent(trio: &Trio, policy: &Policy) -> Vec<String> {
+pub fn unsent(trio: &Trio, policy: &Policy) -> Vec<String> {
     let out = |contact: &Contact| match contact.status {
         SubscriptionStatus::Unsubscribed | SubscriptionStatus::Archived | SubscriptionStatus::Cleaned => true,
         SubscriptionStatus::Subscribed | SubscriptionStatus::Pending | SubscriptionStatus::Transactional => {

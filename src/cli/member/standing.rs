@@ -11,32 +11,32 @@ use crate::state::Parked;
 
 /// What decides how a member stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Facts<'a> {
+pub struct Facts<'a> {
     /// The member.
-    pub(super) trio: &'a Trio,
+    pub trio: &'a Trio,
     /// What a cycle would do about it; `None` where nobody can tell.
-    pub(super) plan: Option<&'a MemberPlan>,
+    pub plan: Option<&'a MemberPlan>,
     /// Why it is set aside.
-    pub(super) parked: Option<&'a Parked>,
+    pub parked: Option<&'a Parked>,
     /// The holds that keep back what is due.
-    pub(super) holds: &'a [String],
+    pub holds: &'a [String],
     /// What the register says otherwise than Mailchimp, of somebody who left.
-    pub(super) unsent: &'a [String],
+    pub unsent: &'a [String],
     /// Now.
-    pub(super) now: Timestamp,
+    pub now: Timestamp,
 }
 
 /// How a member stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
+pub struct Standing {
     /// `parked`, `in_conflict`, `held`, `to_do`, `waits`, `unknown` or `in_step`.
-    pub(super) word: &'static str,
+    pub word: &'static str,
     /// Why, as a sentence for people.
-    pub(super) because: String,
+    pub because: String,
 }
 
 /// How the member stands: what keeps it from being in step comes first.
-pub(super) fn standing(facts: Facts<'_>) -> Standing {
+pub fn standing(facts: Facts<'_>) -> Standing {
     let say = |word, because: String| Standing { word, because };
     if facts.trio.parked.is_some()
         && let Some(parked) = facts.parked
