@@ -151,7 +151,7 @@ pub(crate) async fn cancel(exchange: &Exchange, handle: &str) -> Result<(), Audi
     let call = Call::write(Method::Delete, Subject::Part, target(handle), &Value::Null);
     match exchange.send(call).await {
         Err(AudienceError::Refused(refusal)) if refusal.class == RefusalClass::Missing => Ok(()),
-        answer => answer.map(|_| ()),
+        answer => answer?.done(),
     }
 }
 

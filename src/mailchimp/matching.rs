@@ -111,6 +111,10 @@ pub(crate) fn match_interests(
         matched.interests.insert(row.id.clone(), name.clone());
     }
     for row in rows.iter().filter(|row| name_of(&row.id).is_none()) {
+        // One id is one interest, however often it comes.
+        if matched.interests.contains_key(&row.id) {
+            continue;
+        }
         let name = row.name.trim();
         if name.is_empty() || !taken.insert(name.to_lowercase()) {
             schema.warnings.push(format!(

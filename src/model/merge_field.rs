@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 /// The name of a merge field (`FNAME`), in upper case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -166,14 +167,20 @@ fn normal_birthday(text: &str) -> Option<String> {
     Some(format!("{month:02}/{day:02}"))
 }
 
-/// A JSON object of texts with its keys sorted and its empty parts left out; anything else as it is.
+/// A JSON object of texts with its keys sorted and its empty parts left out, numbers and the like as they are sent;
+/// anything else as it is.
 fn normal_address(text: &str) -> String {
-    let Ok(parts) = serde_json::from_str::<BTreeMap<String, String>>(text) else {
+    let Ok(parts) = serde_json::from_str::<BTreeMap<String, Json>>(text) else {
         return text.to_owned();
+    };
+    let plain = |part: Json| match part {
+        Json::String(part) => part.trim().to_owned(),
+        Json::Null => String::new(),
+        Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => part.to_string(),
     };
     let parts: BTreeMap<_, _> = parts
         .into_iter()
-        .map(|(key, part)| (key, part.trim().to_owned()))
+        .map(|(key, part)| (key, plain(part)))
         .filter(|(_, part)| !part.is_empty())
         .collect();
     if parts.is_empty() { String::new() } else { serde_json::to_string(&parts).unwrap_or_default() }
@@ -216,6 +223,12 @@ mod tests {
                 true,
             ),
             (Address, r#"{"addr1":"","city":""}"#, "", true),
+            (
+                Address,
+                r#"{"addr1":"Markt 1","zip":3011,"state":null}"#,
+                r#"{"addr1":"Markt 1","zip":"3011"}"#,
+                true,
+            ),
             (Dropdown, "Gold", "Gold ", true),
         ];
         for (kind, local, remote, expected) in cases {

@@ -18,6 +18,8 @@ pub(super) struct Column {
     pub(super) nullable: bool,
     /// Whether the store fills it by itself in a new row.
     pub(super) has_default: bool,
+    /// Whether it has a type of its own, into which what it is compared with is turned: an expression of a view has none.
+    pub(super) is_typed: bool,
 }
 
 /// What the register has: the names of its tables, and the columns of those that the mapping names.

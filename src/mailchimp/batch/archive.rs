@@ -4,6 +4,7 @@
 //! the same. <https://mailchimp.com/developer/marketing/guides/run-async-requests-batch-endpoint/>
 
 use std::cell::Cell;
+use std::error::Error;
 use std::fmt;
 use std::io::{self, BufReader, Read};
 use std::path::{Component, Path};
@@ -76,7 +77,7 @@ fn read_tar(tar: impl Read, limits: Limits, take: &mut dyn FnMut(RawAnswer) -> b
     // Raw: what extends an entry (a long name of any length) is an entry of its own, and skipped.
     let entries = match archive.entries() {
         Ok(entries) => entries.raw(true),
-        Err(error) => return Extent::Broken(error.to_string()),
+        Err(error) => return Extent::Broken(why(&error)),
     };
     let mut broken = None;
     for (index, entry) in entries.enumerate() {
@@ -85,7 +86,7 @@ fn read_tar(tar: impl Read, limits: Limits, take: &mut dyn FnMut(RawAnswer) -> b
         }
         let mut entry = match entry {
             Ok(entry) => entry,
-            Err(error) => return Extent::Broken(error.to_string()),
+            Err(error) => return Extent::Broken(why(&error)),
         };
         if !is_answers(&entry) {
             continue;
@@ -194,10 +195,28 @@ fn answer(row: &Value) -> Option<RawAnswer> {
     Some(RawAnswer { id, status, body })
 }
 
+/// Of which kind; the error's own words may quote what stands where a number should.
+fn why(error: &io::Error) -> String {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if error.is::<TooLarge>() || inner.is_some_and(|inner| inner.is::<TooLarge>()) {
+            return TooLarge.to_string();
+        }
+        cause = error.source();
+    }
+    error.kind().to_string()
+}
+
 /// Where and of which kind; the error's own words may quote the body.
 fn said(error: &serde_json::Error) -> String {
     format!("line {}, column {}: {:?}", error.line(), error.column(), error.classify())
 }
+
+/// More was read than is allowed.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("larger than any that the API describes")]
+struct TooLarge;
 
 /// A reader that fails once more was read than is left.
 struct Budgeted<R> {
@@ -217,7 +236,7 @@ impl<R> Budgeted<R> {
                 self.left.set(left);
                 Ok(())
             }
-            None => Err(io::Error::other("larger than any that the API describes")),
+            None => Err(io::Error::other(TooLarge)),
         }
     }
 }

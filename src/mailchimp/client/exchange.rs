@@ -8,12 +8,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::Deserialize;
+use serde::de::{Deserialize, IgnoredAny};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::mailchimp::AudienceError;
+use crate::mailchimp::Refusal;
 use crate::mailchimp::client::ClientOptions;
 use crate::mailchimp::client::MAX_CONNECTIONS;
 use crate::mailchimp::client::UnusableOptions;
@@ -31,6 +32,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 /// All that the requests of a client share.
 pub(crate) struct Exchange {
     audience: String,
+    api_key: SecretString,
     authorization: SecretString,
     connections: Semaphore,
     requests: AtomicU64,
@@ -80,6 +82,15 @@ impl Answer {
             self.asked.unreadable(format!("line {line}, column {column}: {kind:?}"))
         })
     }
+
+    /// Takes an answer that need not say anything: what says something else than JSON does not come from the API, and
+    /// nobody knows what became of the request.
+    pub(crate) fn done(&self) -> Result<(), AudienceError> {
+        if self.response.body.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        self.json::<IgnoredAny>().map(|_| ())
+    }
 }
 
 impl Exchange {
@@ -106,6 +117,7 @@ impl Exchange {
         let authorization = format!("Basic {}", BASE64.encode(format!("rosterd:{key}")));
         Ok(Self {
             audience: audience.to_owned(),
+            api_key: key.to_owned().into(),
             authorization: authorization.into(),
             connections: Semaphore::new(connections),
             requests: AtomicU64::new(0),
@@ -179,6 +191,23 @@ impl Exchange {
         }
     }
 
+    /// The error without the key, which a proxy that shows what it was asked would repeat.
+    fn without_key(&self, error: AudienceError) -> AudienceError {
+        let sent = self.authorization.expose_secret();
+        let secrets = [self.api_key.expose_secret(), sent.strip_prefix("Basic ").unwrap_or(sent)];
+        let hide = |said: String| secrets.iter().fold(said, |said, secret| said.replace(secret, "***"));
+        match error {
+            AudienceError::Refused(Refusal { class, status, title, said }) => {
+                AudienceError::Refused(Refusal { class, status, title: hide(title), said: hide(said) })
+            }
+            AudienceError::Busy { said } => AudienceError::Busy { said: hide(said) },
+            AudienceError::Lost { said } => AudienceError::Lost { said: hide(said) },
+            AudienceError::Fatal { said } => AudienceError::Fatal { said: hide(said) },
+            AudienceError::Protocol { said } => AudienceError::Protocol { said: hide(said) },
+            AudienceError::Unreadable { said } => AudienceError::Unreadable { said: hide(said) },
+        }
+    }
+
     async fn send_once(&self, call: &Call) -> Result<Answer, AudienceError> {
         let Call { asked, target, body } = call;
         self.requests.fetch_add(1, Ordering::Relaxed);
@@ -193,7 +222,7 @@ impl Exchange {
             Err(error) => return Err(refusal::sort_unsent(*asked, &error)),
         };
         if !(200..300).contains(&response.status) {
-            return Err(refusal::sort(*asked, &response));
+            return Err(self.without_key(refusal::sort(*asked, &response)));
         }
         if refusal::is_html(&response) {
             return Err(asked.unanswered(format!("{} with a web page", response.status)));

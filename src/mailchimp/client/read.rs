@@ -22,6 +22,7 @@ use crate::mailchimp::wire::lists;
 use crate::mailchimp::wire::lists::{CategoriesAnswer, InterestsAnswer, ListAnswer, MergeFieldsAnswer};
 use crate::mailchimp::wire::member;
 use crate::mailchimp::wire::member::{MemberRow, MembersAnswer, TagsAnswer};
+use crate::mailchimp::wire::reading;
 use crate::mailchimp::wire::reading::{Dictionary, Sighting, TagsShown, UnreadableRow};
 use crate::mailchimp::wire::time;
 use crate::model::{Contact, ContactId, EmailAddress};
@@ -233,7 +234,11 @@ fn read_rows(answer: &Answer, dictionary: &Dictionary) -> Result<Rows, AudienceE
             // that never had any, of whom nobody needs to hear.
             Err(UnreadableRow::NoAddress) => unreadable.push(row.key()),
             Err(error) => {
-                tracing::warn!(contact.id = &*row.contact_id, error = chain(&error), "A contact is left out");
+                tracing::warn!(
+                    contact.id = reading::word(&row.contact_id),
+                    error = chain(&error),
+                    "A contact is left out"
+                );
                 unreadable.push(row.key());
             }
         }

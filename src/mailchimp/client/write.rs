@@ -59,7 +59,7 @@ pub(crate) async fn tag(
     }
     let target = exchange.member_target(&contact.path_id, "/tags");
     let call = Call::write(Method::Post, Subject::Contact, target, &writing::tags(tags));
-    exchange.send(call).await.map(|_| ())
+    exchange.send(call).await?.done()
 }
 
 /// Archives a contact. Mailchimp answers 405 for one that is archived, bounced or pending: it is read, to tell which.
@@ -69,7 +69,7 @@ pub(crate) async fn archive(exchange: &Exchange, contact: &Contact) -> Result<()
     let call = Call::write(Method::Delete, Subject::Contact, target, &Value::Null);
     let refusal = match exchange.send(call).await {
         Err(AudienceError::Refused(refusal)) if refusal.status == 405 => refusal,
-        answer => return answer.map(|_| ()),
+        answer => return answer?.done(),
     };
     let class = match status_of(exchange, contact).await? {
         Some(SubscriptionStatus::Archived) => return Ok(()),
@@ -89,7 +89,7 @@ pub(crate) async fn archive(exchange: &Exchange, contact: &Contact) -> Result<()
 pub(crate) async fn delete_permanently(exchange: &Exchange, contact: &Contact) -> Result<(), AudienceError> {
     let target = exchange.member_target(&contact.path_id, "/actions/delete-permanent");
     let call = Call::write(Method::Post, Subject::Contact, target, &Value::Null);
-    exchange.send(call).await.map(|_| ())
+    exchange.send(call).await?.done()
 }
 
 /// The word for a status that may be sent.

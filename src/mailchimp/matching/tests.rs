@@ -160,7 +160,7 @@ fn a_dimension_of_tags_needs_nothing_of_the_audience() {
 #[test]
 fn interests_keep_their_local_names() {
     let known = [("t1", "Finance"), ("t2", "Health")];
-    let cases: [InterestCase<'_>; 5] = [
+    let cases: [InterestCase<'_>; 6] = [
         (&[("t1", "Finance"), ("t2", "Health")], &known, &[]),
         (
             &[("t1", "Public Finance"), ("t2", "health "), ("t3", "Water")],
@@ -184,6 +184,12 @@ fn interests_keep_their_local_names() {
                 "the interest topic:Finance is called Money in Mailchimp now",
                 "the interest topic:Finance is left out: another one of the audience has this name here",
             ],
+        ),
+        // An id that came twice took two names, and kept the second for itself and the first from another.
+        (
+            &[("t1", "Finance"), ("t2", "Health"), ("t3", "Water"), ("t3", "Energy"), ("t4", "Energy")],
+            &[("t1", "Finance"), ("t2", "Health"), ("t3", "Water"), ("t4", "Energy")],
+            &[],
         ),
     ];
     for (rows, expected, warnings) in cases {

@@ -65,7 +65,7 @@ impl Problem {
             said.push_str(&format!("[{field}] {message}"));
         }
         Self {
-            title: without_addresses(title),
+            title: cut(without_addresses(title)),
             detail: plain(detail),
             fields: fields.into_iter().map(|(field, message)| (field, plain(&message))).collect(),
             said: cut(without_addresses(&said)),
@@ -127,5 +127,8 @@ mod tests {
         let problem = Problem::of_entry(&"é".repeat(1000), "", "");
         assert!(problem.said().len() <= MAX_SAID_BYTES + '…'.len_utf8());
         assert!(problem.said().ends_with('…'));
+        let titled = serde_json::json!({"title": "é".repeat(1000)}).to_string();
+        let title = Problem::read(titled.as_bytes()).unwrap().title;
+        assert!(title.len() <= MAX_SAID_BYTES + '…'.len_utf8() && title.ends_with('…'));
     }
 }

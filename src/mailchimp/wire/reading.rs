@@ -101,7 +101,7 @@ impl Dictionary {
             return Err(UnreadableRow::Forgotten);
         }
         let Some(status) = SubscriptionStatus::parse(&row.status) else {
-            return Err(UnreadableRow::Status(row.status.to_string()));
+            return Err(UnreadableRow::Status(word(&row.status).to_owned()));
         };
         // Without an id nothing can be asked or written.
         let id = match (&*row.id, &*row.contact_id) {
@@ -172,6 +172,12 @@ impl Dictionary {
     }
 }
 
+/// A text that is shown as it came: a short word, or `…` for what could be anything, an address included.
+pub fn word(text: &str) -> &str {
+    let is_word = text.len() <= 40 && text.chars().all(|c| c.is_ascii_alphanumeric() || " _-".contains(c));
+    if is_word { text } else { "…" }
+}
+
 /// Whether two texts differ in case at most.
 pub fn same(one: &str, other: &str) -> bool {
     let one = one.trim().chars().flat_map(char::to_lowercase);
@@ -187,4 +193,21 @@ fn strip_prefix<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
         }
     }
     Some(rest.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_that_could_be_anything_is_not_repeated() {
+        let dictionary = Dictionary::new(&AudienceSchema::default());
+        for (status, said) in [("on hold", "\"on hold\""), ("ada@alliance.test", "\"…\"")] {
+            let json = format!(r#"{{"id":"1","email_address":"ada@alliance.test","status":"{status}"}}"#);
+            let row: MemberRow<'_> = serde_json::from_str(&json).unwrap();
+            let error = dictionary.read(&row).unwrap_err().to_string();
+            assert_eq!(error, format!("the contact has the unknown status {said}"));
+        }
+        assert_eq!((word(&"a".repeat(40)).len(), word(&"a".repeat(41))), (40, "…"));
+    }
 }

@@ -24,10 +24,16 @@ pub(super) fn catalogue(conn: &Connection, wanted: &[&str]) -> rusqlite::Result<
 /// The columns of a table, generated ones included; none where there is no such table.
 fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
     let mut statement = conn.prepare(
-        "SELECT name, \"notnull\" = 0, dflt_value IS NOT NULL OR hidden > 1 FROM pragma_table_xinfo(?1)",
+        "SELECT name, \"notnull\" = 0, dflt_value IS NOT NULL OR hidden > 1, type <> '' AND type NOT LIKE '%BLOB%' \
+         FROM pragma_table_xinfo(?1)",
     )?;
     let columns = statement.query_map([table], |row| {
-        Ok(Column { name: row.get(0)?, nullable: row.get(1)?, has_default: row.get(2)? })
+        Ok(Column {
+            name: row.get(0)?,
+            nullable: row.get(1)?,
+            has_default: row.get(2)?,
+            is_typed: row.get(3)?,
+        })
     })?;
     columns.collect()
 }

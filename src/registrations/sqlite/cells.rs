@@ -14,7 +14,7 @@ use crate::registrations::sqlite::changes::now;
 use crate::registrations::sqlite::fault::Fault;
 use crate::registrations::sqlite::link::Link;
 use crate::registrations::sqlite::read::{cell, key_of};
-use crate::registrations::sqlite::statements::{of, quoted};
+use crate::registrations::sqlite::statements::{key_in, of, quoted};
 use crate::registrations::sqlite::write::Set;
 use crate::registrations::times::{RFC_3339, shape_of, write_time};
 
@@ -157,8 +157,8 @@ pub(super) fn interest_rows(
     let (table, key) = (quoted(table), key_of(id));
     let names = [registration_id, dimension, interest].map(|column| quoted(&column.name));
     // Compared as they are read, and removed as they are spelled: white space around a name is not ours to judge.
-    let conditions = [registration_id, dimension, interest].map(|column| of("i", column));
-    let [has_key, has_dimension, has_interest] = &conditions;
+    let has_key = key_in("i", registration_id);
+    let [has_dimension, has_interest] = [dimension, interest].map(|column| of("i", column));
     let text = format!("SELECT {has_dimension}, {has_interest} FROM {table} AS i WHERE {has_key} = ?1");
     let mut dropped = Vec::new();
     {
@@ -190,7 +190,7 @@ pub(super) fn interest_rows(
 pub(super) fn group_rows(link: &Link, id: &RegistrationId, wanted: &BTreeSet<String>) -> Result<(), Fault> {
     let Some((table, key_column, name)) = &link.layout.groups else { return Ok(()) };
     let (table, key) = (quoted(table), key_of(id));
-    let (has_key, has_name) = (of("g", key_column), of("g", name));
+    let (has_key, has_name) = (key_in("g", key_column), of("g", name));
     let text = format!("SELECT {has_name} FROM {table} AS g WHERE {has_key} = ?1");
     let mut now = BTreeSet::new();
     {

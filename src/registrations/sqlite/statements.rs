@@ -45,7 +45,7 @@ impl Statements {
             let column = of("r", column);
             format!("({column} IS NULL OR {column} IN ('', 0, '0', '0000-00-00 00:00:00'))")
         });
-        let id = of("r", &layout.id);
+        let id = key_in("r", &layout.id);
         let lower = format!("lower({})", of("r", &layout.email));
         Self {
             select: format!("SELECT {} {from}", columns.join(", ")),
@@ -54,11 +54,11 @@ impl Statements {
             updated_at: layout.updated_at.as_ref().map(|column| of("r", column)),
             interests: interests(layout),
             groups: layout.groups.as_ref().map(|(table, key, name)| {
-                let (table, key, name) = (quoted(table), of("g", key), of("g", name));
+                let (table, key, name) = (quoted(table), key_in("g", key), of("g", name));
                 format!("SELECT {key}, {name} FROM {table} AS g WHERE {key} {AMONG}")
             }),
             removals: layout.removals.as_ref().map(|(table, key)| {
-                let (table, key) = (quoted(table), of("d", key));
+                let (table, key) = (quoted(table), key_in("d", key));
                 format!(
                     "SELECT d._rowid_, {key}, EXISTS (SELECT 1 {from} WHERE {id} = {key} AND {live}) \
                      FROM {table} AS d WHERE d._rowid_ > ?1 ORDER BY d._rowid_ LIMIT ?2"
@@ -80,7 +80,7 @@ fn interests(layout: &Layout) -> Option<String> {
     let InterestPlace::Rows { table, registration_id, dimension, interest } = &layout.interests else {
         return None;
     };
-    let (key, table) = (of("i", registration_id), quoted(table));
+    let (key, table) = (key_in("i", registration_id), quoted(table));
     let (dimension, interest) = (of("i", dimension), of("i", interest));
     Some(format!("SELECT {key}, {dimension}, {interest} FROM {table} AS i WHERE {key} {AMONG}"))
 }
@@ -93,4 +93,12 @@ pub(super) fn quoted(name: &str) -> String {
 /// A column of the table with this alias.
 pub(super) fn of(alias: &str, column: &Column) -> String {
     format!("{alias}.{}", quoted(&column.name))
+}
+
+/// A column of keys of the table with this alias, to be compared with keys: without a type of its own, as a text.
+///
+/// Else a key that is a text of digits would be found by no number, and sort after every one.
+pub(super) fn key_in(alias: &str, column: &Column) -> String {
+    let name = of(alias, column);
+    if column.is_typed { name } else { format!("CAST({name} AS TEXT)") }
 }

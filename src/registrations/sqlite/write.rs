@@ -11,7 +11,7 @@ use crate::registrations::sqlite::cells::{
 use crate::registrations::sqlite::fault::Fault;
 use crate::registrations::sqlite::link::Link;
 use crate::registrations::sqlite::read::{bearers, by_key, id_of, key_of};
-use crate::registrations::sqlite::statements::{of, quoted};
+use crate::registrations::sqlite::statements::{key_in, quoted};
 use crate::registrations::{CreateOutcome, NewRegistration, Reading, RowChanges, WriteOutcome};
 
 /// A column and what it is set to.
@@ -131,7 +131,7 @@ pub(super) fn note(link: &mut Link, id: &RegistrationId, note: &str) -> Result<(
 /// Takes rows that are gone or no longer live out of the table of working groups.
 pub(super) fn drop_orphaned_groups(link: &mut Link) -> Result<u64, Fault> {
     let Some((table, key, _)) = &link.layout.groups else { return Ok(0) };
-    let (sql, table, key) = (&link.sql, quoted(table), of("g", key));
+    let (sql, table, key) = (&link.sql, quoted(table), key_in("g", key));
     let text = format!(
         "DELETE FROM {table} AS g WHERE NOT EXISTS (SELECT 1 {} WHERE {} = {key} AND {})",
         sql.from, sql.id, sql.live
@@ -153,7 +153,7 @@ pub(super) fn erase(link: &mut Link, ids: &[RegistrationId]) -> Result<(), Fault
     places.extend(layout.groups.as_ref().map(|(table, key, _)| (table, key)));
     places.push((&layout.table, &layout.id));
     for (table, key) in places {
-        let text = format!("DELETE FROM {} AS e WHERE e.{} = ?1", quoted(table), quoted(&key.name));
+        let text = format!("DELETE FROM {} AS e WHERE {} = ?1", quoted(table), key_in("e", key));
         let mut statement = link.conn.prepare_cached(&text)?;
         for id in ids {
             statement.execute([key_of(id)])?;

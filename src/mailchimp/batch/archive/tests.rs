@@ -186,3 +186,15 @@ fn whoever_wants_no_more_is_told_no_more() {
     });
     assert_eq!((taken, extent), (1, Extent::Enough));
 }
+
+#[test]
+fn what_is_said_of_a_broken_archive_quotes_nothing_of_it() {
+    let mut tar = tar_of(&[file("a.json", &[row("a", 200)])]);
+    // An error of the tar's quoted what stood where the header's check sum should.
+    tar[148..156].copy_from_slice(b"ada@a.te");
+    let (ids, extent) = read_with(&tar, LIMITS);
+    assert_eq!((ids, extent), (Vec::new(), Extent::Broken("other error".to_owned())));
+    let large = tar_of(&[(tar::EntryType::Regular, "a.txt", vec![0; 5 << 20])]);
+    let told = Extent::Broken("larger than any that the API describes".to_owned());
+    assert_eq!(read_with(&gzip(&large), LIMITS).1, told);
+}

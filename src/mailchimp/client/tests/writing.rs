@@ -176,3 +176,32 @@ async fn a_write_whose_tags_cannot_be_read_afterwards_is_lost() {
     let outcome = client.set_status(&schema(), &contact(), decided("pending")).await;
     assert!(matches!(outcome, Err(AudienceError::Lost { .. })), "{outcome:?}");
 }
+
+#[tokio::test]
+async fn a_success_that_is_no_json_is_none() {
+    // A proxy that greets everybody with 200 had erased nobody, and it counted as done.
+    let gone = || response(200, "text/plain", "welcome to the wireless network");
+    let delete = "/lists/a1/members/90e2/actions/delete-permanent";
+    let tags = BTreeMap::from([("WG: Finance".to_owned(), true)]);
+    let body = json!({"tags": [{"name": "WG: Finance", "status": "active"}], "is_syncing": true});
+    let outcomes = [
+        client([write(Method::Post, delete, Value::Null, gone())]).delete_permanently(&contact()).await,
+        client([write(Method::Delete, MEMBER, Value::Null, gone())]).archive(&contact()).await,
+        client([write(Method::Post, &format!("{MEMBER}/tags"), body, gone())]).tag(&contact(), &tags).await,
+        client([write(Method::Delete, "/batches/b1", Value::Null, gone())]).cancel_batch("b1").await,
+    ];
+    for outcome in outcomes {
+        assert!(matches!(outcome, Err(AudienceError::Lost { .. })), "{outcome:?}");
+    }
+    let blank = response(200, "application/json", " \n");
+    let client = client([write(Method::Delete, MEMBER, Value::Null, blank)]);
+    client.archive(&contact()).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_refusal_repeats_the_key() {
+    let said = problem(400, "secret-us21?", "the key secret-us21 is not for ada@alliance.test");
+    let client = client([write(Method::Delete, MEMBER, Value::Null, said)]);
+    let Err(AudienceError::Refused(refusal)) = client.archive(&contact()).await else { panic!("refused") };
+    assert_eq!((refusal.title.as_str(), refusal.said.as_str()), ("***?", "the key *** is not for <address>"));
+}
