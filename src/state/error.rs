@@ -1,8 +1,10 @@
 //! What goes wrong with the state file, by what is done about it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi;
 
 /// What goes wrong with the state file, by what is done about it.
 #[derive(Debug, thiserror::Error)]
@@ -65,14 +67,15 @@ pub enum StateError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// No room on the disk: nothing was written.
-    #[error("no room to write the state file {}: make room on its disk", .path.display())]
+    /// No room on the disk, or in a quota, which SQLite cannot tell from a disk that fails: nothing was written.
+    #[error("the state file {} cannot be written: make room on its disk or in its quota; if there is room, \
+        the disk is failing", .path.display())]
     DiskFull {
         /// The state file.
         path: PathBuf,
-        /// What SQLite said.
+        /// What SQLite or the system said.
         #[source]
-        source: rusqlite::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Another process writes for longer than the busy time-out: try again.
     #[error("the state file {} is busy: try again", .path.display())]
@@ -176,7 +179,7 @@ impl Fault {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 StateError::Damaged { path, source: Box::new(source) }
             }
-            Some(ErrorCode::DiskFull) => StateError::DiskFull { path, source },
+            _ if has_no_room(&source) => StateError::DiskFull { path, source: Box::new(source) },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StateError::Busy { path, source },
             Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
                 StateError::Inaccessible { path, source: Box::new(source) }
@@ -186,7 +189,31 @@ impl Fault {
     }
 }
 
+/// Whether a write failed for want of room, as far as SQLite tells: a quota is to it a write that failed.
+/// <https://sqlite.org/rescode.html>
+fn has_no_room(error: &rusqlite::Error) -> bool {
+    const FAILED_WRITES: [i32; 4] = [
+        ffi::SQLITE_IOERR_WRITE,
+        ffi::SQLITE_IOERR_FSYNC,
+        ffi::SQLITE_IOERR_TRUNCATE,
+        ffi::SQLITE_IOERR_SHMSIZE,
+    ];
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || error.sqlite_error().is_some_and(|error| FAILED_WRITES.contains(&error.extended_code))
+}
+
 impl StateError {
+    /// What the system said of a file that is not read or written by SQLite.
+    pub(crate) fn of_system(path: &Path, source: io::Error) -> Self {
+        let (path, kind, source) = (path.to_owned(), source.kind(), Box::new(source));
+        match kind {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Self::DiskFull { path, source }
+            }
+            _ => Self::Inaccessible { path, source },
+        }
+    }
+
     /// The same of a file's copy, said of the file itself: that is the one somebody can mend.
     pub(crate) fn of_original(mut self, original: &Path) -> Self {
         match &mut self {

@@ -12,10 +12,7 @@ use crate::state::error::StateError;
 /// The file stays: removing it would let two processes lock two different files of one name.
 pub(crate) fn take(path: &Path) -> Result<File, StateError> {
     let lock_path = beside(path, ".lock");
-    let inaccessible = |source: std::io::Error| StateError::Inaccessible {
-        path: lock_path.clone(),
-        source: Box::new(source),
-    };
+    let inaccessible = |source| StateError::of_system(&lock_path, source);
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)

@@ -117,7 +117,7 @@ where
 
 /// What the system said about the file at `path`.
 pub(crate) fn inaccessible(path: &Path, source: std::io::Error) -> StateError {
-    StateError::Inaccessible { path: path.to_owned(), source: Box::new(source) }
+    StateError::of_system(path, source)
 }
 
 /// Creates an empty file that others of the group may read, whatever the umask.

@@ -85,7 +85,7 @@ fn write(path: &Path, secrets: &BTreeMap<String, String>) -> std::io::Result<()>
 }
 
 fn inaccessible(path: &Path, source: std::io::Error) -> StateError {
-    StateError::Inaccessible { path: path.to_owned(), source: Box::new(source) }
+    StateError::of_system(path, source)
 }
 
 #[cfg(test)]

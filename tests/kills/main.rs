@@ -9,6 +9,7 @@ mod chance;
 mod expected;
 mod people;
 mod stage;
+mod weather;
 
 use std::io::Write;
 use std::time::{Duration, Instant};

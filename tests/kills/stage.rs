@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rosterd::clock::Clock;
@@ -26,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 const START: &str = "2025-03-03T09:00:00Z";
 
 /// Every request takes so long that a kill can come in its midst.
-const LATENCY: Duration = Duration::from_millis(2);
+pub(crate) const LATENCY: Duration = Duration::from_millis(2);
 
 /// No command takes as long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,6 +40,57 @@ pub(crate) enum Ended {
     ByItself,
     /// It was killed.
     Killed,
+}
+
+/// A command under way.
+pub(crate) struct Running {
+    words: String,
+    child: Child,
+    out: JoinHandle<String>,
+    complaints: JoinHandle<String>,
+}
+
+impl Running {
+    /// Whether it has ended.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(mut self) -> Ran {
+        let exit = self.child.wait().unwrap().code();
+        let (out, complaints) = (self.out.join().unwrap(), self.complaints.join().unwrap());
+        Ran { words: self.words, exit, out, complaints }
+    }
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    words: String,
+    /// Its exit code.
+    pub(crate) exit: Option<i32>,
+    out: String,
+    /// What it said on standard error.
+    pub(crate) complaints: String,
+}
+
+impl Ran {
+    /// It ended as it should; what it printed.
+    pub(crate) fn clean(self) -> Value {
+        let Self { words, exit, out, complaints } = self;
+        assert!(matches!(exit, Some(0 | 3)), "rosterd {words}: {exit:?}\n{out}\n{complaints}");
+        serde_json::from_str(&out).unwrap_or_default()
+    }
+
+    /// It failed with this code, and said all of this on standard error, as people read it.
+    pub(crate) fn failed(&self, exit: i32, said: &[&str]) {
+        let Self { words, complaints, .. } = self;
+        assert_eq!(self.exit, Some(exit), "rosterd {words}: {self:?}");
+        for part in said {
+            assert!(complaints.contains(part), "rosterd {words} does not say {part:?}:\n{complaints}");
+        }
+    }
 }
 
 /// Everything that a kill is played on.
@@ -103,9 +156,11 @@ impl Stage {
         self.register.execute_batch(&sql.replace(":now", &format!("'{}'", self.clock.now()))).unwrap();
     }
 
-    fn command<'w>(&self, words: impl IntoIterator<Item = &'w str>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
-        command.args(["--log-format", "json"]).args(words).arg("--json");
+    /// The program with these words, called through another program where one is named.
+    pub(crate) fn command<'w>(&self, through: &[&str], words: impl IntoIterator<Item = &'w str>) -> Command {
+        let line: Vec<&str> = through.iter().copied().chain([env!("CARGO_BIN_EXE_rosterd")]).collect();
+        let mut command = Command::new(line[0]);
+        command.args(&line[1..]).args(["--log-format", "json"]).args(words);
         command.current_dir(self.directory.path()).stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(Stdio::piped());
         command.env("ROSTERD_CONFIG", "rosterd.toml");
@@ -118,18 +173,50 @@ impl Stage {
     ///
     /// Only what a person has to decide on may be left, or nothing.
     pub(crate) fn clean(&self, words: &str) -> Value {
-        let mut child = self.command(words.split(' ')).spawn().unwrap();
+        self.run(&[], words).clean()
+    }
+
+    /// Runs the program to its end, called through another program where one is named.
+    pub(crate) fn run(&self, through: &[&str], words: &str) -> Ran {
+        self.start(through, words).ended()
+    }
+
+    /// Starts the program, called through another program where one is named.
+    pub(crate) fn start(&self, through: &[&str], words: &str) -> Running {
+        let mut child = self.command(through, words.split(' ').chain(["--json"])).spawn().unwrap();
         let (out, complaints) = (read(child.stdout.take()), read(child.stderr.take()));
-        let exit = child.wait().unwrap().code();
-        let (out, complaints) = (out.join().unwrap(), complaints.join().unwrap());
-        assert!(matches!(exit, Some(0 | 3)), "rosterd {words}: {exit:?}\n{out}\n{complaints}");
-        serde_json::from_str(&out).unwrap_or_default()
+        Running { words: words.to_owned(), child, out, complaints }
+    }
+
+    /// The register lies elsewhere from now on.
+    pub(crate) fn move_register(&mut self, to: &str) {
+        self.register = Connection::open_in_memory().unwrap();
+        let place = self.path(to);
+        std::fs::copy(self.path("registrations.db"), &place).unwrap();
+        std::fs::remove_file(self.path("registrations.db")).unwrap();
+        self.register = Connection::open(&place).unwrap();
+        self.register.busy_timeout(PATIENCE).unwrap();
+        self.configure("sqlite:registrations.db", &format!("sqlite:{to}"));
+    }
+
+    /// A file of the stage.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Changes the configuration.
+    pub(crate) fn configure(&self, from: &str, to: &str) {
+        let path = self.path("rosterd.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(path, text.replace(from, to)).unwrap();
     }
 
     /// Starts the program and kills it after this time, unless it has ended by itself.
     pub(crate) fn kill_within(&self, words: &[String], after: Duration) -> Ended {
         self.sandbox.faults().latency(LATENCY);
-        let mut child = self.command(words.iter().map(String::as_str)).spawn().unwrap();
+        let words = words.iter().map(String::as_str).chain(["--json"]);
+        let mut child = self.command(&[], words).spawn().unwrap();
         let ended = kill_after(&mut child, after);
         child.wait().unwrap();
         self.sandbox.faults().latency(Duration::ZERO);
@@ -181,7 +268,7 @@ fn kill_after(child: &mut Child, after: Duration) -> Ended {
     }
 }
 
-fn read(stream: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {
+fn read(stream: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut text = String::new();
         if let Some(mut stream) = stream {

@@ -1,6 +1,7 @@
 //! What goes wrong with a SQLite register, before it is known where.
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi;
 
 use crate::registrations::RegisterError;
 
@@ -61,8 +62,26 @@ fn sql_error(error: rusqlite::Error, place: String, row: &str) -> RegisterError 
             | ErrorCode::AuthorizationForStatementDenied
             | ErrorCode::NotADatabase,
         ) => RegisterError::Mapping { place, problem: said },
+        _ if has_no_room(&error) => RegisterError::Failed { place, source: Box::new(NoRoom(error)) },
         _ => RegisterError::Failed { place, source: Box::new(error) },
     }
+}
+
+/// A write failed for want of room, or because the disk fails, which SQLite cannot tell apart.
+#[derive(Debug, thiserror::Error)]
+#[error("it cannot be written: make room on its disk or in its quota; if there is room, the disk is failing")]
+struct NoRoom(#[source] rusqlite::Error);
+
+/// Whether a write failed for want of room, as far as SQLite tells: a quota is to it a write that failed.
+fn has_no_room(error: &rusqlite::Error) -> bool {
+    const FAILED_WRITES: [i32; 4] = [
+        ffi::SQLITE_IOERR_WRITE,
+        ffi::SQLITE_IOERR_FSYNC,
+        ffi::SQLITE_IOERR_TRUNCATE,
+        ffi::SQLITE_IOERR_SHMSIZE,
+    ];
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || error.sqlite_error().is_some_and(|error| FAILED_WRITES.contains(&error.extended_code))
 }
 
 /// The website's triggers say what they like: addresses in it are left out.
