@@ -32,6 +32,11 @@ demo *flags:
 bench *names:
     cargo bench {{ names }}
 
+# Throw chance at a parser of foreign bytes (needs cargo-fuzz and a nightly toolchain); `cargo fuzz list` names them
+fuzz target seconds="600":
+    mkdir -p fuzz/found/{{ target }}
+    cargo +nightly fuzz run {{ target }} fuzz/found/{{ target }} fuzz/corpus/{{ target }} -- -dict=fuzz/dict/{{ target }}.dict -max_total_time={{ seconds }} -rss_limit_mb=1024 -malloc_limit_mb=256 -timeout=20 -max_len=16384
+
 # Hold licences, advisories, bans and sources against deny.toml (needs cargo-deny)
 deny:
     cargo deny check

@@ -332,8 +332,8 @@ fn words_of(name: &str) -> Vec<String> {
 
 #[test]
 fn every_file_says_what_it_is_for_and_stays_small() {
-    let everywhere =
-        ["src", "tests", "benches", "examples"].map(|directory| rust_files(&root().join(directory)));
+    let everywhere = ["src", "tests", "benches", "examples", "fuzz/src", "fuzz/fuzz_targets"]
+        .map(|directory| rust_files(&root().join(directory)));
     for path in everywhere.into_iter().flatten() {
         let text = fs::read_to_string(&path).unwrap();
         let path = path.display();
