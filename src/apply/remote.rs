@@ -75,6 +75,7 @@ async fn one_member(
             Ok(Some(planned)) => {
                 work.replace(planned);
                 match work.under_way() {
+                    Some((planned, trio)) if reread::is_needed(planned) => ask(targets, planned, trio).await,
                     Some((planned, trio)) => perform(targets, planned, trio).await,
                     None => Ok(Deed::Skipped("the member is gone")),
                 }
@@ -94,6 +95,29 @@ async fn one_member(
         }
     }
     Ok((work, None))
+}
+
+/// Writes a status that raises consent. That is noted first: whoever leaves before the answer is heard has left anew.
+async fn ask(targets: &Targets, planned: &Planned, trio: &mut Trio) -> Result<Deed, ApplyError> {
+    let base = trio.base.clone();
+    let noted = base.clone().unwrap_or_default().asking(
+        &planned.operation,
+        trio.remote.as_ref(),
+        targets.clock.now(),
+    );
+    targets.state.note_base(trio.id, noted).await?;
+    let answer = perform(targets, planned, trio).await;
+    let may_be_done = match &answer {
+        Ok(deed) => matches!(deed, Deed::Done | Deed::Lost(_)),
+        Err(ApplyError::Remote(error)) => {
+            matches!(error, AudienceError::Lost { .. } | AudienceError::Unreadable { .. })
+        }
+        Err(_) => false,
+    };
+    if !may_be_done {
+        targets.state.note_base(trio.id, base).await?;
+    }
+    answer
 }
 
 async fn perform(targets: &Targets, planned: &Planned, trio: &mut Trio) -> Result<Deed, ApplyError> {

@@ -21,6 +21,7 @@
 //! | rows removed | policy `gone_local`; a pending contact is unsubscribed, one who left is left alone |
 
 mod across;
+mod asking;
 mod back;
 mod first;
 mod gone;
@@ -162,6 +163,9 @@ impl Question<'_> {
         let standing = Standing {
             local_at: self.local.and_then(|word| word.at),
             remote_at: self.remote.and_then(|word| word.opted_in_at),
+            asking: None,
+            seen_in_locally: false,
+            seen_in_remotely: false,
             ..decision.standing
         };
         Decision { standing, ..decision }
@@ -169,33 +173,28 @@ impl Question<'_> {
 
     /// The consent part of the base with an opt-out that Mailchimp shows: it is remembered when it is first seen,
     /// whatever becomes of the write that follows. An absence is not: the guard may hold it until it is undone.
-    ///
-    /// Nor is it an agreement where staff subscribe somebody who left: whoever is out after that has left anew.
+    /// So is it that somebody who was out is in, by whoever's hand.
     pub(crate) fn with_what_is_seen(&self) -> Standing {
+        let is_in = |status| matches!(status, SubscriptionStatus::Subscribed | SubscriptionStatus::Pending);
+        let mut seen = self.base.clone();
+        let was_out = self.base.local == Some(SubscriptionStatus::Unsubscribed);
+        seen.seen_in_locally |= was_out && self.local.is_some_and(|local| is_in(local.status));
         match &self.remote {
-            Some(remote) if remote.status == SubscriptionStatus::Subscribed && self.is_unproven(remote) => {
-                Standing { remote: None, ..self.base.clone() }
+            Some(remote) if is_in(remote.status) && !self.base.remote.is_some_and(is_in) => {
+                seen.seen_in_remotely = true;
             }
             Some(remote)
                 if remote.status == SubscriptionStatus::Unsubscribed && self.removed(remote).is_none() =>
             {
-                Standing {
-                    remote: Some(remote.status),
-                    remote_at: remote.opted_in_at,
-                    opted_out_at: self.base.opted_out_at.max(Some(self.left_remotely(remote))),
-                    removed_at: None,
-                    ..self.base.clone()
-                }
+                seen.remote = Some(remote.status);
+                seen.remote_at = remote.opted_in_at;
+                seen.opted_out_at = self.base.opted_out_at.max(Some(self.left_remotely(remote)));
+                seen.removed_at = None;
+                seen.seen_in_remotely = false;
             }
-            Some(_) | None => self.base.clone(),
+            Some(_) | None => (),
         }
-    }
-
-    fn is_unproven(&self, remote: &RemoteWord) -> bool {
-        let was_out =
-            matches!(self.base.remote, Some(SubscriptionStatus::Unsubscribed | SubscriptionStatus::Archived));
-        let left = self.base.opted_out_at.filter(|_| was_out && self.base.local.is_some());
-        left.is_some_and(|left| !self.opted_in_since(remote, left))
+        seen
     }
 
     /// Where all is agreed but older rows still say otherwise, the status goes to every row of the address.
@@ -219,7 +218,7 @@ impl Question<'_> {
     fn left_locally(&self, local: &LocalWord) -> Timestamp {
         let anew = local.timed && local.at != self.base.local_at && local.at.is_some_and(|at| self.ahead(at));
         let was_out = match self.base.local {
-            _ if anew => false,
+            _ if anew || self.base.seen_in_locally => false,
             Some(SubscriptionStatus::Unsubscribed) => true,
             Some(SubscriptionStatus::Cleaned) => self.base.remote != Some(SubscriptionStatus::Cleaned),
             Some(_) | None => false,
@@ -238,6 +237,7 @@ impl Question<'_> {
     fn left_remotely(&self, remote: &RemoteWord) -> Timestamp {
         let remembered = self.base.opted_out_at;
         let as_before = self.base.remote == Some(remote.status)
+            && !self.base.seen_in_remotely
             && !remembered.is_some_and(|left| self.was_back_since(remote, left));
         match remembered.filter(|_| as_before) {
             Some(remembered) => remembered,
@@ -253,11 +253,10 @@ impl Question<'_> {
     /// and nothing that shows by now is later.
     fn not_before(&self, known: Option<Timestamp>, left: Option<Timestamp>) -> Timestamp {
         let shown = [self.local.and_then(|word| word.at), self.remote.and_then(|word| word.opted_in_at)];
-        let latest = |times: [Option<Timestamp>; 2], from: Timestamp| {
-            times.into_iter().flatten().filter(|at| !self.ahead(*at)).fold(from, Timestamp::max)
-        };
-        let left = left.unwrap_or_else(|| latest(shown, self.observed_at));
-        latest([known, None], left)
+        let known_times =
+            |times: [Option<Timestamp>; 2]| times.into_iter().flatten().filter(|at| !self.ahead(*at));
+        let left = left.unwrap_or_else(|| known_times(shown).fold(self.observed_at, Timestamp::max));
+        known_times([known, None]).filter(|known| is_after(*known, left)).fold(left, Timestamp::max)
     }
 
     /// Whether an opt-in at `at` undoes an opt-out at `left`: a tie is not later, and the future proves nothing.

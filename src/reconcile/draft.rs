@@ -39,6 +39,7 @@ impl<'a> Draft<'a> {
         if let Some(contact) = &trio.remote {
             let shown = remote_values(contact, &trio.local, trio.base.as_ref(), policy);
             base.meet(contact, &shown);
+            base.consent = base.consent.heard(contact);
         }
         let desired = match &trio.remote {
             Some(contact) if trio.local.is_empty() => {
@@ -110,7 +111,7 @@ impl<'a> Draft<'a> {
     pub(super) fn decide_status(&mut self) {
         let question = self.question();
         let decision = consent::decide(&question);
-        if self.meeting == Meeting::KnownOnBoth {
+        if matches!(self.meeting, Meeting::KnownOnBoth | Meeting::GoneFromLocal | Meeting::GoneFromRemote) {
             self.base.consent = question.with_what_is_seen();
         }
         if let Some(note) = decision.note.or_else(|| self.lasting_note(&question, &decision)) {

@@ -91,6 +91,26 @@ pub struct Standing {
     pub asked_at: Option<Timestamp>,
     /// The consent time of the row that asked for it: another, later one may ask again.
     pub asked_for: Option<Timestamp>,
+    /// Whether the register showed them in since they left, and nothing was agreed on: whoever is out after that has left
+    /// anew.
+    #[serde(default)]
+    pub seen_in_locally: bool,
+    /// Whether Mailchimp did.
+    #[serde(default)]
+    pub seen_in_remotely: bool,
+    /// A request for more consent whose answer nobody has heard yet.
+    pub asking: Option<Asking>,
+}
+
+/// A request for a status that raises consent, as it is noted before it is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asking {
+    /// Where the person stands if it was carried out.
+    pub standing: Box<Standing>,
+    /// `last_changed` of the contact as it was read right before; `None` where there was none.
+    pub changed_at: Option<Timestamp>,
+    /// When it was made, by our own clock.
+    pub at: Timestamp,
 }
 
 /// JSON has text keys only: the values travel as a list of key and pair.

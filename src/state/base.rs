@@ -19,6 +19,11 @@ impl State {
     pub async fn tombstone(&self, hash: SubscriberHash) -> Result<Option<Tombstone>, StateError> {
         self.call(move |connection| lookup(connection, &hash)).await
     }
+
+    /// Notes what is known of the member before something is tried whose answer may never be heard.
+    pub async fn note_base(&self, member: MemberId, base: Option<Base>) -> Result<(), StateError> {
+        self.write(move |tx| store(tx, member, base.as_ref())).await
+    }
 }
 
 impl State {

@@ -4,6 +4,7 @@ use rosterd::aside::work_in_line;
 
 use crate::history::play;
 use crate::step::Act::{self, *};
+use crate::step::Death::After;
 use crate::step::Step::{self, *};
 use crate::step::{Script, Setting};
 use crate::theatre::Theatre;
@@ -43,6 +44,22 @@ fn who_left_is_not_created_at_an_address_that_a_form_gave_in_the_same_second() {
             Do(MoveLocal(3, 0)),
             Do(Register(0, 3)),
             Do(StaffUnsubscribe(3)),
+        ],
+    );
+}
+
+#[test]
+fn whoever_was_unsubscribed_before_our_question_was_known_to_be_asked_is_not_asked_again() {
+    check(
+        Setting::default(),
+        &[
+            Do(StaffAdd(1, 1)),
+            Sync,
+            Do(StaffUnsubscribe(1)),
+            Wait(3_629_280),
+            Do(RegisterPending(1, 7)),
+            SyncDying(After(8)),
+            Do(StaffUnsubscribe(1)),
         ],
     );
 }

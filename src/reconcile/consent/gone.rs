@@ -14,6 +14,9 @@ impl Question<'_> {
     pub(super) fn gone_from_remote(&self, local: &LocalWord) -> Decision {
         let wants_in = matches!(local.status, Subscribed | Pending);
         match (self.base.remote, self.base.opted_out_at, self.base.removed_at) {
+            _ if wants_in && self.base.seen_in_remotely => {
+                self.lost(self.observed_at, "deleted in Mailchimp", DELETED)
+            }
             (None | Some(Archived | Unsubscribed | Transactional), Some(left), _) if wants_in => {
                 self.back_or_out(local, left)
             }
@@ -39,6 +42,8 @@ impl Question<'_> {
             remote: None,
             opted_out_at: self.base.opted_out_at.max(Some(self.left_locally(local))),
             removed_at: None,
+            asked_at: None,
+            asked_for: None,
             ..self.base.clone()
         };
         Decision::new(Verdict::Agreed, standing, reason)
@@ -132,7 +137,9 @@ impl Question<'_> {
 
     /// When the rows were removed for which the contact was archived or unsubscribed by us; nobody touched it since.
     pub(super) fn removed(&self, remote: &RemoteWord) -> Option<Timestamp> {
-        let ours = self.base.opted_out_at.is_none() && self.base.remote == Some(remote.status);
+        let ours = self.base.opted_out_at.is_none()
+            && self.base.remote == Some(remote.status)
+            && !self.base.seen_in_remotely;
         self.base.removed_at.filter(|removed| ours && !self.was_back_since(remote, *removed))
     }
 

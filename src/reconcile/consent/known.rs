@@ -39,7 +39,7 @@ impl Question<'_> {
     }
 
     pub(super) fn both_in(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
-        let proven = match self.base.opted_out_at {
+        let proven = match self.base.opted_out_at.max(self.base.removed_at) {
             None => true,
             Some(left) => {
                 self.opted_in_since(remote, left) || self.is_later(local.at, left) || self.asked_directly()
@@ -88,7 +88,8 @@ impl Question<'_> {
             return self.returned(local, removed);
         }
         let left = self.left_remotely(remote);
-        let remote_unchanged = matches!(self.base.remote, Some(Archived | Unsubscribed));
+        let remote_unchanged =
+            matches!(self.base.remote, Some(Archived | Unsubscribed)) && !self.base.seen_in_remotely;
         let local_says_so_again = self.base.local != Some(local.status);
         if self.is_later(local.at, left) || (remote_unchanged && local_says_so_again) {
             return self.back_on_local(local, left);
@@ -106,14 +107,17 @@ impl Question<'_> {
         let confirmed_since = match local.at {
             // Whether that is news or not: a backup shows a request again that was answered long ago.
             Some(asked) if local.timed && !self.ahead(asked) => self.is_later(remote.opted_in_at, asked),
-            Some(asked) if !self.ahead(asked) => self.opted_in_since(remote, asked),
+            Some(asked) if !self.ahead(asked) => {
+                self.opted_in_since(remote, asked)
+                    || local.edited_at.is_some_and(|edited| self.is_later(remote.opted_in_at, edited))
+            }
             Some(_) | None => remote.opted_in_at > self.base.remote_at,
         };
         was_in && self.base.asked_for != local.at && !confirmed_since
     }
 
     pub(super) fn pending_but_in(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
-        let left = self.base.opted_out_at;
+        let left = self.base.opted_out_at.max(self.base.removed_at);
         if left.is_some_and(|left| !self.opted_in_since(remote, left)) {
             return self.unproven_opt_in();
         }
@@ -152,9 +156,9 @@ impl Question<'_> {
         self.leave_remotely(local, "left in the register")
     }
 
-    /// Whether the register dates the opt-out anew, later than the one that is remembered.
+    /// Whether the register shows the opt-out after it showed them in, or dates it later than the one that is remembered.
     fn left_anew_locally(&self, local: &LocalWord) -> bool {
-        local.at != self.base.local_at && local.at > self.base.opted_out_at
+        self.base.seen_in_locally || local.at != self.base.local_at && local.at > self.base.opted_out_at
     }
 
     /// A bounced member shows subscribed: by a form of Mailchimp's, or at the new address where they started afresh.

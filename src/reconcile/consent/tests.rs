@@ -26,12 +26,12 @@ fn at(minutes: i64) -> Timestamp {
 
 /// What the register says, its time of consent mapped.
 fn local(status: SubscriptionStatus, minutes: i64) -> Option<LocalWord> {
-    Some(LocalWord { status, at: Some(at(minutes)), timed: true, contradicted: false })
+    Some(LocalWord { status, at: Some(at(minutes)), timed: true, edited_at: None, contradicted: false })
 }
 
 /// What the register says where only the time of the sign-up is known.
 fn untimed(status: SubscriptionStatus, minutes: i64) -> Option<LocalWord> {
-    Some(LocalWord { status, at: Some(at(minutes)), timed: false, contradicted: false })
+    Some(LocalWord { status, at: Some(at(minutes)), timed: false, edited_at: None, contradicted: false })
 }
 
 /// What Mailchimp says: opted in then, changed then.

@@ -19,6 +19,8 @@ pub struct LocalWord {
     pub at: Option<Timestamp>,
     /// Whether that is the status's own time, and not that of the sign-up.
     pub timed: bool,
+    /// When that row was last changed.
+    pub edited_at: Option<Timestamp>,
     /// Whether another row says otherwise in a way that would be heard once this one is silent.
     pub contradicted: bool,
 }
@@ -84,6 +86,7 @@ pub fn local_word(
         status: row.status,
         at: row.consent_at(),
         timed: row.status_changed_at.is_some(),
+        edited_at: row.updated_at,
         contradicted: match row.status {
             Unsubscribed => wants_in,
             Cleaned => wants_in && base.local == Some(Cleaned) && base.remote == Some(Cleaned),
@@ -98,7 +101,7 @@ pub fn local_word(
     if spoken.at.zip(left).is_some_and(|(at, left)| is_after(at, left)) {
         return Some(spoken);
     }
-    Some(LocalWord { status: Unsubscribed, at: left, timed: false, contradicted: wants_in })
+    Some(LocalWord { status: Unsubscribed, at: left, timed: false, edited_at: None, contradicted: wants_in })
 }
 
 /// The time by which a row speaks: that of its consent, unless it lies in the future. An opt-out of the future was said

@@ -199,8 +199,8 @@ fn a_one_sided_edit_survives(stage: &Stage, before: &Look, after: &Look) -> Brok
 fn what_was_overwritten_is_recorded(stage: &Stage, plan: &MemberPlan, before: &Look, after: &Look) -> Broken {
     let sides = [(Side::Local, &before.local, &after.local), (Side::Remote, &before.remote, &after.remote)];
     let (Some(local), Some(remote)) = (&before.local, &before.remote) else { return Ok(()) };
-    for (key, agreed) in stage.ledger.agreed.iter().filter(|(key, _)| !is_one_way(key) && !is_tags(key)) {
-        let both = local.get(key) != Some(agreed) && remote.get(key) != Some(agreed);
+    for key in stage.ledger.agreed.keys().filter(|key| !is_one_way(key) && !is_tags(key)) {
+        let both = stage.ledger.has_changed(key, local) && stage.ledger.has_changed(key, remote);
         for (side, was, is) in sides.iter().filter(|_| both) {
             let (Some(was), Some(is)) = (was, is) else { continue };
             let recorded = plan.conflicts.iter().any(|conflict| match conflict {

@@ -1,5 +1,7 @@
 //! Short stories that once went wrong, each with what went wrong in it.
 
+mod unheard;
+
 use jiff::SignedDuration;
 
 use crate::model::SubscriptionStatus::{Cleaned, Pending, Subscribed, Unsubscribed};
@@ -164,7 +166,7 @@ fn whoever_left_while_they_were_asked_may_be_asked_again() {
     let mut world = World::settled();
     world.policy.register.consent_time = false;
     world.local[0].status_changed_at = None;
-    world.local[0].status = Pending;
+    (world.local[0].status, world.local[0].updated_at) = (Pending, Some(at(world.now)));
     assert_eq!(world.cycle(), ["remote pending"]);
     world.local[0].status = Unsubscribed;
     world.round(|_| Fate::OutcomeLost);

@@ -215,6 +215,11 @@ impl World {
         for planned in plan.operations {
             let fate = fate(&planned);
             let operation = planned.operation;
+            let (base, before) = (self.base.clone().unwrap_or_default(), self.base.clone());
+            if !matches!(fate, Fate::LeftOut | Fate::Stopped) {
+                let noted = base.asking(&operation, self.remote.as_ref(), self.time());
+                self.base = noted.or(self.base.take());
+            }
             match fate {
                 Fate::LeftOut => continue,
                 Fate::Stopped => return done,
@@ -228,13 +233,13 @@ impl World {
                 Fate::Done | Fate::OutcomeLost => (),
             }
             if let Err(said) = self.perform(&operation) {
+                self.base = before;
                 self.parked = Some(said.to_owned());
                 return done;
             }
             if fate == Fate::OutcomeLost {
                 return done;
             }
-            let base = self.base.clone().unwrap_or_default();
             self.base = Some(base.after(&operation, &self.local, self.remote.as_ref(), &self.policy));
             done.extend(words(&operation));
         }

@@ -229,7 +229,8 @@ fn the_same_where_the_consent_time_is_not_mapped() {
         assert_ne!(decision.class, Class::UnprovenInvitation, "{row}");
     }
     let policy = with(|policy| policy.register.consent_time = false);
-    let nowhere = Some(LocalWord { status: Subscribed, at: None, timed: false, contradicted: false });
+    let nowhere =
+        Some(LocalWord { status: Subscribed, at: None, timed: false, edited_at: None, contradicted: false });
     let decision = check(
         "a first row, nobody knows since when",
         &policy,

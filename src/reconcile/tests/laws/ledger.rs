@@ -42,6 +42,8 @@ pub(super) struct Ledger {
     entered: BTreeMap<Key, BTreeSet<Value>>,
     /// What both sides showed when all was at rest, of values that nobody but people has changed since.
     pub(super) agreed: Shown,
+    /// What both sides showed alike when somebody looked last at which they did.
+    alike: Shown,
     /// What people changed since, and on which side.
     edited: BTreeSet<(Key, Side)>,
 }
@@ -92,7 +94,14 @@ impl Ledger {
         self.may_be_asked |= !self.seen_in;
     }
 
-    /// Back in Mailchimp, but Mailchimp writes no time of it: staff did it, or a form that waits for a confirmation.
+    /// Staff subscribed them: an opt-out that nobody has seen shows no more, and they look as if nobody had asked them.
+    pub(super) fn brought_back(&mut self) {
+        self.back_without_a_time = true;
+        self.contact_out = 0;
+        self.may_be_asked = true;
+    }
+
+    /// Back in Mailchimp, but Mailchimp writes no time of it: a form that waits for a confirmation.
     pub(super) fn back_without_a_time(&mut self) {
         self.back_without_a_time = true;
     }
@@ -188,9 +197,10 @@ impl Ledger {
     pub(super) fn note_rest(&mut self, plan: &MemberPlan, now: &Look) {
         let rests = plan.operations.is_empty() && plan.waits.is_none() && plan.conflicts.is_empty();
         let (Some(local), Some(remote)) = (&now.local, &now.remote) else { return };
-        if rests {
-            let alike = local.iter().filter(|(key, value)| remote.get(*key) == Some(*value));
-            for (key, value) in alike {
+        let alike = local.iter().filter(|(key, value)| remote.get(*key) == Some(*value));
+        for (key, value) in alike {
+            self.alike.insert(key.clone(), value.clone());
+            if rests {
                 self.agreed.insert(key.clone(), value.clone());
                 self.edited.retain(|(edited, _)| edited != key);
             }
@@ -204,6 +214,11 @@ impl Ledger {
             of(&before.local) == of(&after.local) && of(&before.remote) == of(&after.remote)
         };
         self.agreed.retain(|key, _| same(key) && before.contact == after.contact);
+    }
+
+    /// Whether a value is another by now than what both sides last showed alike.
+    pub(super) fn has_changed(&self, key: &Key, shown: &Shown) -> bool {
+        self.alike.get(key) != shown.get(key)
     }
 
     /// Whether somebody changed this value on this side since both agreed.

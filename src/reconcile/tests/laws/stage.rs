@@ -244,12 +244,9 @@ impl Stage {
                 self.world.left_by_themselves = false;
                 self.ledger.opted_in_in_mailchimp();
             }
-            // Of somebody without rows it is a conflict that leaves no trace in the base.
-            Act::StaffSubscribe
-                if matches!(contact.status, Unsubscribed | Archived) && !self.world.local.is_empty() =>
-            {
+            Act::StaffSubscribe if matches!(contact.status, Unsubscribed | Archived) => {
                 contact.status = Subscribed;
-                self.ledger.back_without_a_time();
+                self.ledger.brought_back();
             }
             Act::StaffUnsubscribe if is_in => {
                 contact.status = Unsubscribed;
@@ -334,16 +331,7 @@ impl Stage {
             },
             _ => fates.borrow_mut().next().unwrap_or(Fate::Done),
         };
-        let n_asked = self.world.asked.len();
-        let lost = RefCell::new(false);
-        let done = self.world.round(|planned| {
-            let fate = fate(planned);
-            *lost.borrow_mut() |= matches!(fate, Fate::OutcomeLost | Fate::HalfDone);
-            fate
-        });
-        if *lost.borrow() && self.world.asked.len() > n_asked {
-            self.ledger.back_without_a_time();
-        }
+        let done = self.world.round(fate);
         self.told
             .push(format!("           = {}", if done.is_empty() { "-".to_owned() } else { done.join(", ") }));
     }

@@ -1,0 +1,53 @@
+//! Requests for more consent whose answer was never heard.
+//!
+//! Rosterd notes such a request before it makes it. Where the process dies, or the answer is lost, what the contact shows
+//! next says whether it was carried out: whoever was asked and is out all the same has left anew, and is not asked again.
+
+use jiff::Timestamp;
+
+use crate::model::{Contact, SubscriptionStatus};
+use crate::reconcile::plan::Operation;
+use crate::reconcile::trio::{Asking, Base, Standing};
+
+impl Base {
+    /// The base with a note that `operation` is about to be tried, where that raises consent; `None` for any other.
+    ///
+    /// `contact` is the contact as it was read right before.
+    pub fn asking(&self, operation: &Operation, contact: Option<&Contact>, at: Timestamp) -> Option<Self> {
+        let (Operation::RemoteStatus { decided, standing }
+        | Operation::RemoteCreate { decided, standing, .. }) = operation
+        else {
+            return None;
+        };
+        let changed_at = contact.and_then(|contact| contact.last_changed);
+        let asking = Asking { standing: Box::new(standing.clone()), changed_at, at };
+        let consent = Standing { asking: Some(asking), ..self.consent.clone() };
+        decided.raises_consent().then(|| Self { consent, ..self.clone() })
+    }
+}
+
+impl Standing {
+    /// Where the person stands by what the contact shows: as if the answer to a request had been heard that was carried
+    /// out. A request that shows no effect may still have one later, and stays noted.
+    pub(crate) fn heard(&self, contact: &Contact) -> Self {
+        match &self.asking {
+            Some(asking) if asking.shows_in(contact) => (*asking.standing).clone(),
+            Some(_) | None => self.clone(),
+        }
+    }
+}
+
+impl Asking {
+    /// Whether the contact shows that the request was carried out, or answered by an opt-in of their own: by its status, or
+    /// because somebody who is out has changed since. Of two changes within one second Mailchimp shows one time.
+    fn shows_in(&self, contact: &Contact) -> bool {
+        match contact.status {
+            SubscriptionStatus::Unsubscribed | SubscriptionStatus::Archived | SubscriptionStatus::Cleaned => {
+                let since = |at: Timestamp| at.as_second() >= self.at.as_second();
+                contact.last_changed != self.changed_at || self.changed_at.is_some_and(since)
+            }
+            SubscriptionStatus::Subscribed if contact.timestamp_opt != self.standing.remote_at => true,
+            status => self.standing.remote == Some(status),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Short stories that once went wrong because somebody left while nobody looked, or after an answer that nobody heard.
+
+use crate::model::SubscriptionStatus::{Pending, Subscribed, Unsubscribed};
+use crate::reconcile::plan::Conflict;
+use crate::reconcile::tests::mended::{NOTHING, registers_again, staff_subscribe};
+use crate::reconcile::tests::world::{Fate, World, at, row};
+
+/// The answer to a request to confirm was lost, the person left before it was looked at, and was asked once more.
+#[test]
+fn whoever_left_after_a_request_whose_answer_was_lost_has_left_anew() {
+    for (left_first, expected) in [(true, &["local unsubscribed"][..]), (false, &["remote pending"][..])] {
+        let mut world = World::settled();
+        world.person_in_mailchimp(Unsubscribed);
+        world.cycle();
+        world.person_on_website(Pending);
+        let unasked = world.remote.clone();
+        world.round(|_| Fate::OutcomeLost);
+        if left_first {
+            world.person_in_mailchimp(Unsubscribed);
+        } else {
+            // The request never arrived.
+            world.remote = unasked;
+            world.asked.clear();
+        }
+        assert_eq!(world.cycle(), expected);
+        assert_eq!(world.asked.len(), 1, "asked once");
+    }
+}
+
+/// Where no consent time is mapped, a request from a backup was taken for a new one.
+#[test]
+fn a_request_without_a_time_was_answered_if_its_row_is_older_than_the_answer() {
+    let mut world = World::settled();
+    world.policy.register.consent_time = false;
+    (world.local[0].status, world.local[0].status_changed_at) = (Pending, None);
+    world.local[0].updated_at = Some(at(world.now));
+    let backup = world.local.clone();
+    assert_eq!(world.cycle(), ["remote pending"]);
+    world.person_in_mailchimp(Subscribed);
+    assert_eq!(world.cycle(), ["local subscribed"]);
+    world.local = backup;
+    assert_eq!(world.cycle(), ["local subscribed"]);
+    (world.local[0].status, world.local[0].updated_at) = (Pending, Some(at(world.now)));
+    assert_eq!(world.cycle(), ["remote pending"], "the website asks anew");
+}
+
+/// Staff brought somebody back who has no rows; what they registered before they left again counted as later.
+#[test]
+fn whom_staff_brought_back_without_rows_and_who_leaves_again_has_left_anew() {
+    for removed in [false, true] {
+        let mut world = World::settled();
+        if !removed {
+            world.person_in_mailchimp(Unsubscribed);
+            world.cycle();
+        }
+        let rows = std::mem::take(&mut world.local);
+        world.cycle();
+        staff_subscribe(&mut world);
+        assert_eq!(world.cycle(), NOTHING);
+        assert_eq!(world.plan().conflicts, [Conflict::UnprovenOptIn]);
+        world.local = rows;
+        registers_again(&mut world);
+        let contact = world.remote.as_mut().unwrap();
+        (contact.status, contact.last_changed) = (Unsubscribed, Some(at(world.now)));
+        assert_eq!(world.cycle(), ["local unsubscribed"]);
+    }
+}
+
+/// The rows came back from a backup, and so what staff had done was taken for an agreement.
+#[test]
+fn rows_of_a_backup_do_not_prove_whom_staff_brought_back() {
+    let mut world = World::settled();
+    let rows = std::mem::take(&mut world.local);
+    assert_eq!(world.cycle(), ["remote archive"]);
+    staff_subscribe(&mut world);
+    world.local = rows;
+    assert_eq!(world.cycle(), NOTHING);
+    assert_eq!(world.plan().conflicts, [Conflict::UnprovenOptIn]);
+}
+
+/// Registered, taken over, registered once more and unsubscribed within one second: the opt-out seemed the earlier one.
+#[test]
+fn an_opt_out_in_the_second_of_an_opt_in_that_is_known_is_a_tie() {
+    let mut world = World::new(vec![row("1", "a", Subscribed, 100)], None);
+    world.millis = 500;
+    world.local[0].status_changed_at = Some(world.time());
+    world.round(|_| Fate::Done);
+    world.round(|_| Fate::Done);
+    world.local.push(row("9", "a", Subscribed, 100));
+    world.millis = 510;
+    world.local[1].status_changed_at = Some(world.time());
+    let second = world.second();
+    let contact = world.remote.as_mut().unwrap();
+    (contact.status, contact.last_changed) = (Unsubscribed, Some(second));
+    assert_eq!(world.cycle(), ["local unsubscribed"]);
+}
+
+/// The answer to a request was lost, and the opt-in of the same second was not taken for what had been asked for.
+#[test]
+fn who_opts_in_in_the_second_of_a_request_whose_answer_was_lost_is_not_asked_again() {
+    let mut world = World::settled();
+    world.local.push(row("9", "a", Pending, world.now));
+    world.round(|_| Fate::OutcomeLost);
+    let second = world.second();
+    let contact = world.remote.as_mut().unwrap();
+    (contact.status, contact.last_changed, contact.timestamp_opt) = (Subscribed, Some(second), Some(second));
+    assert_eq!(world.cycle(), ["local subscribed"]);
+    assert_eq!(world.asked.len(), 1, "asked once");
+}
+
+/// Back on the website, back in Mailchimp, and out on the website again before anything was written.
+#[test]
+fn whoever_was_seen_in_and_leaves_without_a_time_has_left_since() {
+    let mut world = World::settled();
+    world.policy.register.consent_time = false;
+    world.local[0].status_changed_at = None;
+    world.local[0].status = Unsubscribed;
+    assert_eq!(world.cycle(), ["remote unsubscribed"]);
+    world.local[0].status = Pending;
+    world.person_in_mailchimp(Subscribed);
+    world.round(|_| Fate::Stopped);
+    world.local[0].status = Unsubscribed;
+    assert_eq!(world.cycle(), ["remote unsubscribed"]);
+}
+
+/// Deleted while they were asked, and the answer to our own write lost: the next sign-up counted as asked already.
+#[test]
+fn whoever_was_deleted_while_they_were_asked_may_be_asked_again() {
+    let mut world = World::settled();
+    world.policy.register.consent_time = false;
+    world.local[0].status_changed_at = None;
+    (world.local[0].status, world.local[0].updated_at) = (Pending, Some(at(world.now)));
+    assert_eq!(world.cycle(), ["remote pending"]);
+    world.remote = None;
+    world.round(|_| Fate::OutcomeLost);
+    world.cycle();
+    world.local[0].status = Subscribed;
+    assert_eq!(world.planned(), ["remote create pending a"], "an invitation, which is held");
+}
