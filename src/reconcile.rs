@@ -21,6 +21,7 @@ pub mod plan;
 pub mod policy;
 pub mod settle;
 pub mod trio;
+mod unheard;
 pub mod values;
 
 use std::collections::BTreeMap;

@@ -99,13 +99,12 @@ async fn one_member(
 
 /// Writes a status that raises consent. That is noted first: whoever leaves before the answer is heard has left anew.
 async fn ask(targets: &Targets, planned: &Planned, trio: &mut Trio) -> Result<Deed, ApplyError> {
-    let base = trio.base.clone();
-    let noted = base.clone().unwrap_or_default().asking(
-        &planned.operation,
-        trio.remote.as_ref(),
-        targets.clock.now(),
-    );
-    targets.state.note_base(trio.id, noted).await?;
+    let (base, now) = (trio.base.clone(), targets.clock.now());
+    let noted = base.as_ref().and_then(|base| base.asking(&planned.operation, trio.remote.as_ref(), now));
+    let is_noted = noted.is_some();
+    if is_noted {
+        targets.state.note_base(trio.id, noted).await?;
+    }
     let answer = perform(targets, planned, trio).await;
     let may_be_done = match &answer {
         Ok(deed) => matches!(deed, Deed::Done | Deed::Lost(_)),
@@ -114,7 +113,7 @@ async fn ask(targets: &Targets, planned: &Planned, trio: &mut Trio) -> Result<De
         }
         Err(_) => false,
     };
-    if !may_be_done {
+    if is_noted && !may_be_done {
         targets.state.note_base(trio.id, base).await?;
     }
     answer

@@ -9,6 +9,7 @@ use crate::cycle::report::Report;
 use crate::cycle::staging::{policy_number, reconcile_all};
 use crate::cycle::{Adoption, Cycle, CycleError};
 use crate::observe::Sources;
+use crate::reconcile::policy::AdoptionPhase;
 use crate::state::{CycleId, Pause};
 
 /// After this many rounds of deciding and writing the rest is left to the next cycle.
@@ -53,8 +54,9 @@ impl Cycle {
         report: &mut Report,
     ) -> Result<u64, CycleError> {
         let Prepared { schema, policy, .. } = prepared;
-        // A yes given beforehand answers the plan at hand: what is left of it would be asked about, made again.
-        let must_end = adoption == Adoption::Yes && self.state.adopted_at().await?.is_none();
+        // Under the rules of the first adoption nobody is asked to confirm: whoever signs up meanwhile waits for its end.
+        // And a yes given beforehand answers the plan at hand: what is left of it would be asked about, made again.
+        let must_end = policy.adoption == AdoptionPhase::UnderWay;
         let (mut past, mut patience, mut changed) = (Past::default(), Patience::default(), 0);
         loop {
             let began = self.clock.now();
@@ -83,7 +85,14 @@ impl Cycle {
             changed += applied.done + applied.parked;
             match reached {
                 Reached::End => return Ok(changed),
-                Reached::Named => self.attend_to_named(id, prepared, report).await?,
+                Reached::Named => {
+                    if let Err(error) = self.attend_to_named(id, prepared, report).await {
+                        // What was approved and tried is told by the plan of everybody.
+                        reconcile_all(&self.state, policy, &self.clock).await?;
+                        self.state.expire_tried_approvals(id, self.clock.now()).await?;
+                        return Err(error);
+                    }
+                }
             }
         }
     }

@@ -40,6 +40,8 @@ impl<'a> Draft<'a> {
             let shown = remote_values(contact, &trio.local, trio.base.as_ref(), policy);
             base.meet(contact, &shown);
             base.consent = base.consent.heard(contact);
+            let local = local_values(&trio.local, Some(&base), policy);
+            base.hear_of_writes(&local, &shown, policy);
         }
         let desired = match &trio.remote {
             Some(contact) if trio.local.is_empty() => {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{
     Contact, ContactId, EmailAddress, Key, MemberId, Registration, RegistrationId, SubscriptionStatus, Value,
 };
-use crate::reconcile::plan::Tombstone;
+use crate::reconcile::plan::{Side, Tombstone};
 
 /// Everything that a decision about one member may look at.
 #[derive(Clone, Debug)]
@@ -59,6 +59,19 @@ pub struct Base {
     pub local_written_at: Option<Timestamp>,
     /// `last_changed` of the contact after our own last write: an edit of that time is ours.
     pub remote_written_at: Option<Timestamp>,
+    /// Writes whose answer nobody heard, until the member is looked at again.
+    #[serde(default)]
+    pub unheard: Vec<Unheard>,
+}
+
+/// The values of a write whose answer nobody heard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unheard {
+    /// The side that was written to.
+    pub side: Side,
+    /// The values, each as both sides show it if the write was carried out and nobody changed it since.
+    #[serde(with = "pairs")]
+    pub values: BTreeMap<Key, Pair>,
 }
 
 /// One value as each side showed it when they agreed: two, because Mailchimp trims, cuts and reformats.

@@ -146,7 +146,8 @@ impl Person {
     /// Does not receive mails any more: the address is given up.
     pub fn bounce(&self, email: &str) -> Result<(), PersonError> {
         self.change(email, Origin::User, |_, member, _| {
-            if member.status == Status::Archived {
+            // Nothing is sent to anybody else.
+            if !matches!(member.status, Status::Subscribed | Status::Pending) {
                 return Err(PersonError::NotPossible);
             }
             member.status = Status::Cleaned;

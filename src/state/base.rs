@@ -7,9 +7,9 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use crate::model::{EmailAddress, Key, MemberId, SubscriberHash};
 use crate::reconcile::plan::Tombstone;
 use crate::reconcile::trio::Base;
-use crate::state::State;
 use crate::state::error::{Fault, StateError};
 use crate::state::text::{from_json, json, moment, stamp};
+use crate::state::{EntryId, State};
 
 /// How many members are gone through in one transaction, so that nobody waits long.
 const FORGOTTEN_AT_ONCE: i64 = 1_000;
@@ -56,17 +56,32 @@ fn forget_page(tx: &Transaction<'_>, keys: &BTreeSet<Key>, after: i64) -> Result
     Ok(page.last().map(|(member, _)| *member))
 }
 
-/// Stores the base of a member; whoever has one is not gone.
+/// Stores the base of a member; where anything was agreed on they are not gone.
 pub(crate) fn store(tx: &Transaction<'_>, member: MemberId, base: Option<&Base>) -> Result<(), Fault> {
     let text = base.map(json).transpose()?;
     let address = base.and_then(address_of);
     let changed = tx
         .prepare_cached("UPDATE members SET base = ?2, base_address = ?3 WHERE id = ?1 AND base IS NOT ?2")?
         .execute(params![member.0, text, address.map(EmailAddress::key)])?;
-    if let Some(address) = address.filter(|_| changed > 0) {
+    let agrees = base.is_some_and(|base| !base.is_first_meeting());
+    if let Some(address) = address.filter(|_| agrees && changed > 0) {
         tx.prepare_cached("DELETE FROM tombstones WHERE hash = ?1")?.execute([address.hash().as_str()])?;
     }
     Ok(())
+}
+
+/// Notes beside the base that nobody knows what came of the operation of this entry.
+pub(crate) fn note_unheard(tx: &Transaction<'_>, entry: EntryId) -> Result<(), Fault> {
+    let found: Option<(i64, String, String)> = tx
+        .prepare_cached(
+            "SELECT m.id, m.base, o.operation FROM operations AS o JOIN members AS m ON m.id = o.member
+             WHERE o.id = ?1 AND m.base IS NOT NULL",
+        )?
+        .query_row([entry.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((member, base, operation)) = found else { return Ok(()) };
+    let base = from_json::<Base>(&base)?.without_hearing_of(&from_json(&operation)?);
+    store(tx, MemberId(member), Some(&base))
 }
 
 /// Lays a tombstone; one that says that the person had left keeps saying so.

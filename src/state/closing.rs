@@ -107,7 +107,10 @@ fn close(tx: &Transaction<'_>, closing: &Closing, now: Timestamp) -> Result<(), 
         ContactNow::LeftBehind => left_behind::leave(tx, member)?,
     }
     match closing.outcome {
-        Outcome::Lost | Outcome::Unknown => mark_for_recheck(tx, member),
+        Outcome::Lost | Outcome::Unknown => {
+            base::note_unheard(tx, closing.entry)?;
+            mark_for_recheck(tx, member)
+        }
         Outcome::Done | Outcome::Skipped | Outcome::Refused | Outcome::Failed => unsettle(tx, member),
     }
 }

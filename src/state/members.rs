@@ -238,9 +238,10 @@ fn trio(connection: &Connection, row: &Row<'_>, observed_at: Timestamp) -> Resul
         )?,
         _ => false,
     };
-    let tombstone = match (&base, &remote) {
-        (None, None) => remembered(connection, &local)?,
-        (_, _) => None,
+    // A note that was written to the row makes a base, but agrees on nothing.
+    let tombstone = match &remote {
+        None if base.as_ref().is_none_or(Base::is_first_meeting) => remembered(connection, &local)?,
+        Some(_) | None => None,
     };
     Ok(Trio {
         id,

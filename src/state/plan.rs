@@ -161,8 +161,9 @@ fn fingerprint(email: &EmailAddress, operation: &Operation) -> Result<String, Fa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ContactId;
+    use crate::model::{ContactId, RegistrationId};
     use crate::reconcile::plan::{Conflict, Tombstone};
+    use crate::reconcile::trio::Base;
     use crate::state::sample::{
         agreed, archive, contact, email, later, members, now, open, rename, row, to_do, trio,
     };
@@ -318,6 +319,11 @@ mod tests {
             let [again] = unsettled(&state, policy).await[..] else { panic!("one member") };
             let remembered = trio(&state, again).await.tombstone;
             assert_eq!(remembered, Some(Tombstone { at: now(), opted_out }), "who registers again");
+
+            let noted = Base { rows: [(RegistrationId::new("9"), email("a"))].into(), ..Base::default() };
+            state.note_base(again, Some(noted)).await.unwrap();
+            let remembered = trio(&state, again).await.tombstone;
+            assert_eq!(remembered, Some(Tombstone { at: now(), opted_out }), "with a note in the row");
 
             state.put_contacts(vec![contact("c9", "a")], Seen::Walk).await.unwrap();
             assert_eq!(trio(&state, again).await.tombstone, None, "a contact speaks for itself");

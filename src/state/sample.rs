@@ -89,6 +89,7 @@ pub(crate) fn base_of(trio: &Trio) -> Base {
         },
         local_written_at: None,
         remote_written_at: None,
+        unheard: Vec::new(),
     }
 }
 

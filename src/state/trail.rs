@@ -12,7 +12,7 @@ use crate::state::joining::mark_for_recheck;
 use crate::state::plan::class_words;
 use crate::state::rank::{side_word, words};
 use crate::state::text::{count, from_json, json, moment, moment_or_none, number, stamp};
-use crate::state::{ClassName, CycleId, StagedOperation, State, kind};
+use crate::state::{ClassName, CycleId, StagedOperation, State, base, kind};
 
 /// The number of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,6 +109,7 @@ impl State {
                 .collect::<Result<_, _>>()?;
             for (entry, member) in &left {
                 end(tx, EntryId(*entry), Outcome::Unknown, None, now)?;
+                base::note_unheard(tx, EntryId(*entry))?;
                 mark_for_recheck(tx, MemberId(*member))?;
             }
             Ok(u64::try_from(left.len()).unwrap_or(u64::MAX))

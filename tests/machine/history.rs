@@ -340,6 +340,9 @@ impl Play<'_> {
                 if note.contains("not asked by it") {
                     return Some("pending since before");
                 }
+                if note.contains("removed from both sides before") {
+                    return Some("gone before");
+                }
             }
         }
         None

@@ -4,8 +4,10 @@ use rosterd::aside::work_in_line;
 
 use crate::history::play;
 use crate::step::Act::{self, *};
-use crate::step::Death::After;
+use crate::step::Death::{After, Poll};
+use crate::step::Field::First;
 use crate::step::Step::{self, *};
+use crate::step::Storm::CutAfter;
 use crate::step::{Script, Setting};
 use crate::theatre::Theatre;
 
@@ -61,5 +63,31 @@ fn whoever_was_unsubscribed_before_our_question_was_known_to_be_asked_is_not_ask
             SyncDying(After(8)),
             Do(StaffUnsubscribe(1)),
         ],
+    );
+}
+
+#[test]
+fn what_we_wrote_unheard_does_not_undo_what_was_edited_since() {
+    let unticked =
+        [Do(Register(0, 2)), Sync, Late(1), Do(TickLocal(0, 2)), SyncDying(Poll(119)), Do(UntickLocal(0, 2))];
+    let registered_again = [
+        Do(Register(0, 2)),
+        Sync,
+        Do(Register(2, 4)),
+        Weather(CutAfter, false, 2, 1),
+        Do(Write(0, First, 5)),
+        Sync,
+        Do(Unsubscribe(0)),
+        Do(Register(0, 6)),
+    ];
+    check(Setting::default(), &unticked);
+    check(Setting::default(), &registered_again);
+}
+
+#[test]
+fn rows_of_a_backup_bring_nobody_back_who_was_gone_from_both_sides_whatever_their_note_says() {
+    check(
+        Setting::default(),
+        &[Do(Register(0, 2)), Sync, Do(Delete(0)), Do(StaffDelete(0)), SyncFull, Do(RestoreRow), Sync, Sync],
     );
 }

@@ -214,18 +214,21 @@ fn shown(trio: &Trio) -> Policy {
 
 /// The base for programs.
 pub(super) fn base_json(base: Option<&Base>) -> Json {
-    let Some(Base { rows, contact, values, consent, local_written_at, remote_written_at }) = base else {
+    let Some(Base { rows, contact, values, consent, local_written_at, remote_written_at, unheard }) = base
+    else {
         return Json::Null;
     };
-    let values: Map<String, Json> = values
-        .iter()
-        .map(|(key, pair)| (key.to_string(), json!({ "local": pair.local, "remote": pair.remote })))
-        .collect();
+    let pairs = |values: &BTreeMap<Key, Pair>| -> Map<String, Json> {
+        let pair = |pair: &Pair| json!({ "local": pair.local, "remote": pair.remote });
+        values.iter().map(|(key, both)| (key.to_string(), pair(both))).collect()
+    };
+    let unheard: Vec<Json> =
+        unheard.iter().map(|write| json!({ "side": write.side, "values": pairs(&write.values) })).collect();
     json!({
         "rows": rows, "contact_id": contact.as_ref().map(|(id, _)| id),
         "email": contact.as_ref().map(|(_, address)| address),
         "status": { "local": consent.local, "remote": consent.remote },
-        "consent": consent, "values": values,
+        "consent": consent, "values": pairs(values), "unheard": unheard,
         "local_written_at": local_written_at, "remote_written_at": remote_written_at,
     })
 }

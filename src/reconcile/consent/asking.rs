@@ -12,6 +12,9 @@ use crate::reconcile::trio::{Asking, Base, Standing};
 impl Base {
     /// The base with a note that `operation` is about to be tried, where that raises consent; `None` for any other.
     ///
+    /// Nor where nothing was ever agreed on: at a first meeting the opt-out wins whatever was asked before, and what is
+    /// remembered of somebody who was gone from both sides stands beside no base.
+    ///
     /// `contact` is the contact as it was read right before.
     pub fn asking(&self, operation: &Operation, contact: Option<&Contact>, at: Timestamp) -> Option<Self> {
         let (Operation::RemoteStatus { decided, standing }
@@ -22,7 +25,8 @@ impl Base {
         let changed_at = contact.and_then(|contact| contact.last_changed);
         let asking = Asking { standing: Box::new(standing.clone()), changed_at, at };
         let consent = Standing { asking: Some(asking), ..self.consent.clone() };
-        decided.raises_consent().then(|| Self { consent, ..self.clone() })
+        let is_noted = decided.raises_consent() && !self.is_first_meeting();
+        is_noted.then(|| Self { consent, ..self.clone() })
     }
 }
 

@@ -169,7 +169,10 @@ impl World {
             local: self.local.clone(),
             unusable: self.unusable.clone(),
             remote: self.remote.clone(),
-            tombstone: self.tombstone.clone(),
+            tombstone: self
+                .tombstone
+                .clone()
+                .filter(|_| self.base.as_ref().is_none_or(Base::is_first_meeting)),
             parked: self.parked.clone(),
             taken_remotely: self.taken_remotely,
             taken_locally: self.taken_locally,
@@ -215,11 +218,12 @@ impl World {
         for planned in plan.operations {
             let fate = fate(&planned);
             let operation = planned.operation;
-            let (base, before) = (self.base.clone().unwrap_or_default(), self.base.clone());
-            if !matches!(fate, Fate::LeftOut | Fate::Stopped) {
+            let before = self.base.clone();
+            if let Some(base) = before.as_ref().filter(|_| !matches!(fate, Fate::LeftOut | Fate::Stopped)) {
                 let noted = base.asking(&operation, self.remote.as_ref(), self.time());
                 self.base = noted.or(self.base.take());
             }
+            let base = before.clone().unwrap_or_default();
             match fate {
                 Fate::LeftOut => continue,
                 Fate::Stopped => return done,
@@ -227,6 +231,7 @@ impl World {
                     let before = self.local.clone();
                     if self.perform(&operation).is_ok() {
                         self.local.iter_mut().zip(before).skip(1).for_each(|(row, was)| *row = was);
+                        self.base = self.base.take().map(|base| base.without_hearing_of(&operation));
                     }
                     return done;
                 }
@@ -238,6 +243,7 @@ impl World {
                 return done;
             }
             if fate == Fate::OutcomeLost {
+                self.base = self.base.take().map(|base| base.without_hearing_of(&operation));
                 return done;
             }
             self.base = Some(base.after(&operation, &self.local, self.remote.as_ref(), &self.policy));

@@ -1,9 +1,10 @@
 //! Short stories that once went wrong because somebody left while nobody looked, or after an answer that nobody heard.
 
+use crate::model::Interest;
 use crate::model::SubscriptionStatus::{Pending, Subscribed, Unsubscribed};
 use crate::reconcile::plan::Conflict;
 use crate::reconcile::tests::mended::{NOTHING, registers_again, staff_subscribe};
-use crate::reconcile::tests::world::{Fate, World, at, row};
+use crate::reconcile::tests::world::{Fate, World, at, row, tag};
 
 /// The answer to a request to confirm was lost, the person left before it was looked at, and was asked once more.
 #[test]
@@ -136,4 +137,49 @@ fn whoever_was_deleted_while_they_were_asked_may_be_asked_again() {
     world.cycle();
     world.local[0].status = Subscribed;
     assert_eq!(world.planned(), ["remote create pending a"], "an invitation, which is held");
+}
+
+/// Our own write, whose answer was lost, was taken for a change in Mailchimp, and undid what was edited since.
+#[test]
+fn what_was_written_unheard_is_no_change_of_the_side_it_was_written_to() {
+    let health = Interest::new("topic", "Health");
+    for edited in [false, true] {
+        let mut world = World::settled();
+        world.local[0].interests.insert(health.clone());
+        world.round(|_| Fate::OutcomeLost);
+        assert!(world.remote.as_ref().unwrap().interests.contains(&health), "it was carried out");
+        world.local[0].interests.remove(&health);
+        if edited {
+            world.local[0].fields.insert(tag("FNAME"), "Ada".to_owned());
+        }
+        world.cycle();
+        assert!(world.remote.as_ref().unwrap().interests.is_empty());
+        assert!(world.local[0].interests.is_empty());
+    }
+    let mut world = World::settled();
+    world.remote.as_mut().unwrap().fields.insert(tag("FNAME"), "Ada".to_owned());
+    world.round(|_| Fate::OutcomeLost);
+    assert_eq!(world.local[0].fields[&tag("FNAME")], "Ada", "it was carried out");
+    world.remote.as_mut().unwrap().fields.insert(tag("FNAME"), String::new());
+    assert_eq!(world.cycle(), ["local update 1 FNAME"]);
+    assert_eq!(world.local[0].fields[&tag("FNAME")], "");
+}
+
+/// The note of a request stood in the place of what was remembered of somebody who was gone, and they were subscribed
+/// without being asked.
+#[test]
+fn whoever_left_and_was_gone_from_both_sides_is_asked_again_where_the_request_failed() {
+    let mut world = World::settled();
+    world.person_in_mailchimp(Unsubscribed);
+    world.cycle();
+    (world.local, world.remote) = (Vec::new(), None);
+    world.cycle();
+    world.now += 1;
+    world.local.push(row("9", "a", Subscribed, world.now));
+    world.now += 1;
+    let plan = world.plan();
+    assert_eq!(world.planned(), ["remote create pending a"]);
+    let base = world.base.clone().unwrap_or_default();
+    world.base = base.asking(&plan.operations[0].operation, None, world.time()).or(world.base);
+    assert_eq!(world.planned(), ["remote create pending a"], "it was never answered");
 }
