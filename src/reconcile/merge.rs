@@ -106,7 +106,8 @@ fn one_value(
     let Some(base) = base else {
         return adopt(local, remote, direction, times.winner(policy.prefer));
     };
-    let changed = (*local != base.local, *remote != base.remote);
+    // What differs only in how it is written is no edit that could win over one.
+    let changed = (!agree(key, local, &base.local, policy), !agree(key, remote, &base.remote, policy));
     match (direction, changed) {
         (_, (false, false)) => Outcome::Settled,
         (Direction::ToMailchimp, _) => Outcome::ToRemote(None),

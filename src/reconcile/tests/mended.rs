@@ -376,3 +376,13 @@ fn an_opt_out_of_the_future_is_passed_on_with_the_time_it_counts_from() {
     world.local[0].updated_at = Some(at(world.now));
     assert_eq!(world.cycle(), ["remote unsubscribed"], "whoever left last has left");
 }
+
+/// A second row wrote the name with blanks around it, and so won over what the person changed in Mailchimp.
+#[test]
+fn a_value_that_is_only_written_otherwise_was_not_changed() {
+    let mut world = two_rows();
+    world.policy.prefer = Prefer::Local;
+    name_locally(&mut world, 1, " Ada ");
+    name_remotely(&mut world, "Augusta");
+    assert_eq!(world.cycle(), ["local update 2 FNAME"]);
+}
