@@ -1,6 +1,6 @@
 //! The laws of the core, held against random stories of one person between two sides.
 //!
-//! Two thousand stories in every run, the same ones; `HISTORIES=500000 cargo test --release laws` plays others, and more.
+//! Two thousand stories in every run, the same ones; `PROPTEST_CASES=500000 cargo test --release laws` plays others, and more.
 //! A failure prints the shortest story that still breaks the law, with what each round wrote.
 
 mod act;
@@ -30,19 +30,19 @@ type Broken = Result<(), String>;
 /// As many stories as fit into a few seconds.
 const STORIES: u32 = 2_000;
 
+/// As many as proptest plays where nobody asked for a number.
+/// <https://docs.rs/proptest/latest/proptest/test_runner/struct.Config.html>
+const UNASKED: u32 = 256;
+
 #[test]
 fn the_laws_hold_in_every_story() {
-    let asked: Option<u32> = std::env::var("HISTORIES").ok().and_then(|count| count.parse().ok());
-    let config = Config {
-        cases: asked.unwrap_or(STORIES),
-        failure_persistence: None,
-        max_shrink_iters: 50_000,
-        ..Config::default()
-    };
+    let mut config = Config { failure_persistence: None, max_shrink_iters: 50_000, ..Config::default() };
     let played = std::cell::Cell::new(0_u32);
-    let mut runner = match asked {
-        Some(_) => TestRunner::new(config),
-        None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+    let mut runner = if config.cases == UNASKED {
+        config.cases = STORIES;
+        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+    } else {
+        TestRunner::new(config)
     };
     let outcome = runner.run(&stories(), |story| {
         played.set(played.get() + 1);
