@@ -73,10 +73,15 @@ impl Signals {
 }
 
 /// Runs cycles until a signal says otherwise.
-pub async fn run(cycle: &Cycle, rhythm: Rhythm, bell: &Bell, signals: &mut Signals) -> Ended {
-    let (health, _) = watch::channel(Health::default());
+pub async fn run(
+    cycle: &Cycle,
+    rhythm: Rhythm,
+    bell: &Bell,
+    health: &watch::Sender<Health>,
+    signals: &mut Signals,
+) -> Ended {
     tracing::info!(interval_s = rhythm.interval.as_secs(), "rosterd is running");
-    let worker = work(cycle, rhythm, bell, &health, &cycle.stop);
+    let worker = work(cycle, rhythm, bell, health, &cycle.stop);
     let mut worker = std::pin::pin!(worker);
     let ended = tokio::select! {
         biased;

@@ -20,7 +20,9 @@
 //! | [`state`] | our own memory: mirror, base, plan, holds, trail |
 //! | [`observe`](mod@observe), [`apply`](mod@apply) | reading both sides; writing them |
 //! | [`cycle`] | one cycle |
-//! | [`worker`], [`daemon`] | the loop, and the process around it |
+//! | [`worker`] | the loop |
+//! | [`web`] | the HTTP interface |
+//! | [`daemon`] | the process around them |
 //! | [`sandbox`] | the pretend Mailchimp |
 //! | [`cli`] | the commands |
 //!
@@ -57,4 +59,5 @@ pub mod registrations;
 pub mod sandbox;
 pub mod state;
 pub mod telemetry;
+pub mod web;
 pub mod worker;

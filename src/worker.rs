@@ -47,6 +47,8 @@ pub struct Health {
     pub failures: u32,
     /// The last report.
     pub last: Option<Report>,
+    /// When the last cycle that worked ended.
+    pub worked_at: Option<Timestamp>,
     /// Why no cycle can work, where none can.
     pub fatal: Option<String>,
     /// Full cycles that failed since the last that did not, and when the latest of them ended.
@@ -92,8 +94,8 @@ pub async fn one_cycle(cycle: &Cycle, rhythm: Rhythm, health: &watch::Sender<Hea
         match result {
             Ok(report) => {
                 let full_failed = full_failed.filter(|_| scope == Scope::Incremental);
-                let (cycles, last) = (health.cycles, Some(report));
-                *health = Health { cycles, last, full_failed, ..Health::default() };
+                let (cycles, last, worked_at) = (health.cycles, Some(report), Some(now));
+                *health = Health { cycles, last, worked_at, full_failed, ..Health::default() };
             }
             Err(error) => {
                 health.failures += 1;

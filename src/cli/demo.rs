@@ -4,6 +4,7 @@ mod show;
 mod stage;
 mod story;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::DemoArgs;
@@ -50,6 +51,7 @@ async fn serve(stage: &Stage) -> Result<(), Fault> {
         full_interval: std::time::Duration::from_hours(24),
     };
     let mut signals = Signals::listen().map_err(Fault::failed)?;
-    daemon::run(&stage.cycle, rhythm, &Bell::default(), &mut signals).await;
+    let health = watch::Sender::default();
+    daemon::run(&stage.cycle, rhythm, &Bell::default(), &health, &mut signals).await;
     Ok(())
 }

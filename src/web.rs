@@ -1,0 +1,45 @@
+//! The HTTP interface: the router, and serving it until told to stop.
+//!
+//! A proxy in front of it ends TLS; what listens here trusts nobody who has not shown a secret.
+
+mod connections;
+mod health;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::worker;
+
+/// What the answers are made from; clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Web {
+    /// The time.
+    pub clock: Clock,
+    /// How the worker fares.
+    pub health: watch::Receiver<worker::Health>,
+    /// What of the configuration it goes by; changes when that is read again.
+    pub terms: watch::Receiver<Terms>,
+}
+
+/// What of the configuration the interface goes by.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Between two cycles.
+    pub interval: Duration,
+}
+
+/// Serves until told to stop; answers under way are finished first.
+pub async fn serve(listener: TcpListener, web: Web, stop: CancellationToken) {
+    let clock = web.clock.clone();
+    connections::serve(listener, router(web), &clock, stop).await;
+}
+
+fn router(web: Web) -> Router {
+    Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready)).with_state(web)
+}

@@ -1,0 +1,224 @@
+//! Connections: how many, how long they may say nothing, and how they end.
+//!
+//! Whoever connects and says nothing costs a place and no more: where all places are taken, the one that has been idle
+//! for longest is closed. So neither a thousand idle connections nor headers that come a byte at a time keep anybody out.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+
+/// Connections at a time: with the files that a process has open beside them, below the usual limit of 1024.
+const PLACES: usize = 512;
+/// A request's headers must have come within this time, and a connection is idle no longer.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// A request must have come whole and been answered within this time: as long as Mailchimp waits for an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes of all headers together; the least that hyper takes is 8 KiB.
+const HEADER_BYTES: usize = 16 << 10;
+/// Headers of a request.
+const HEADERS: usize = 64;
+/// Answers under way at the end are waited for this long: less than the worker is given.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
+/// Nothing can be accepted while there is no file descriptor left.
+const OUT_OF_FILES: Duration = Duration::from_millis(100);
+
+/// Serves `router` until told to stop; answers under way are finished first.
+pub(super) async fn serve(listener: TcpListener, router: Router, clock: &Clock, stop: CancellationToken) {
+    let places = Places::new(PLACES);
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                // Where nobody can make room, whoever comes is sent away.
+                if let Some(place) = places.take() {
+                    connections.spawn(answer(stream, router.clone(), place, stop.clone()));
+                }
+            }
+            Err(error) if is_the_clients(&error) => (),
+            Err(error) => {
+                tracing::warn!(error = error.to_string(), "no connection can be accepted");
+                clock.sleep(OUT_OF_FILES).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_ANSWERS, all).await.is_err() {
+        tracing::warn!("an answer was left under way");
+    }
+}
+
+/// Whether only this one connection failed, before it was accepted.
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Answers the requests of one connection until either side ends it.
+async fn answer(stream: TcpStream, router: Router, place: Place, stop: CancellationToken) {
+    let leave = place.leave.clone();
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        let busy = place.busy();
+        let answered = router.call(request);
+        async move {
+            let answered = tokio::time::timeout(ANSWER_WITHIN, answered).await;
+            drop(busy);
+            answered.unwrap_or_else(|_| Ok(StatusCode::REQUEST_TIMEOUT.into_response()))
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .max_buf_size(HEADER_BYTES)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        biased;
+        () = leave.cancelled() => return,
+        // What goes wrong on a connection is the other end's doing, or its loss.
+        _ = connection.as_mut() => return,
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
+
+/// The places for connections.
+#[derive(Clone, Debug)]
+struct Places(Arc<Mutex<Taken>>);
+
+#[derive(Debug)]
+struct Taken {
+    most: usize,
+    n_taken: usize,
+    next: u64,
+    /// Who says nothing at the moment, those first who have for longest.
+    idle: BTreeMap<u64, CancellationToken>,
+}
+
+/// A place, taken until it is dropped.
+#[derive(Debug)]
+struct Place {
+    places: Places,
+    leave: CancellationToken,
+    /// Under which number it is idle.
+    number: Mutex<u64>,
+}
+
+/// While it lives, the connection has a request under way and keeps its place.
+struct Busy<'p>(&'p Place);
+
+impl Places {
+    fn new(most: usize) -> Self {
+        Self(Arc::new(Mutex::new(Taken { most, n_taken: 0, next: 0, idle: BTreeMap::new() })))
+    }
+
+    /// A place; where all are taken, whoever has been idle for longest has to leave theirs, and where nobody is idle there
+    /// is none.
+    fn take(&self) -> Option<Place> {
+        let leave = CancellationToken::new();
+        let number = self.with(|taken| {
+            if taken.n_taken >= taken.most {
+                let (_, longest) = taken.idle.pop_first()?;
+                longest.cancel();
+            }
+            taken.n_taken += 1;
+            Some(taken.sit_down(&leave))
+        });
+        number.map(|number| Place { places: self.clone(), leave, number: Mutex::new(number) })
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Taken) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Taken {
+    fn sit_down(&mut self, leave: &CancellationToken) -> u64 {
+        self.next += 1;
+        self.idle.insert(self.next, leave.clone());
+        self.next
+    }
+}
+
+impl Place {
+    fn busy(&self) -> Busy<'_> {
+        let number = *self.number();
+        self.places.with(|taken| taken.idle.remove(&number));
+        Busy(self)
+    }
+
+    fn number(&self) -> std::sync::MutexGuard<'_, u64> {
+        self.number.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let Self(place) = self;
+        *place.number() = place.places.with(|taken| taken.sit_down(&place.leave));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let number = *self.number();
+        self.places.with(|taken| {
+            taken.idle.remove(&number);
+            taken.n_taken -= 1;
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_been_idle_for_longest_makes_room_and_nobody_with_a_request_under_way() {
+        let places = Places::new(3);
+        let all = [(); 3].map(|()| places.take().unwrap());
+        let left = |all: &[Place]| all.iter().map(|place| place.leave.is_cancelled()).collect::<Vec<_>>();
+        let busy = all[0].busy();
+        let fourth = places.take().unwrap();
+        assert_eq!(left(&all), [false, true, false]);
+        drop(busy);
+        let fifth = places.take().unwrap();
+        assert_eq!(left(&all), [false, true, true], "the first has only just been answered");
+        drop((all, fifth));
+        assert!(!fourth.leave.is_cancelled());
+        assert_eq!(places.with(|taken| (taken.n_taken, taken.idle.len())), (1, 1));
+    }
+
+    #[test]
+    fn where_everybody_has_a_request_under_way_nobody_else_comes_in() {
+        let places = Places::new(2);
+        let all = [(); 2].map(|()| places.take().unwrap());
+        let busy = all.each_ref().map(Place::busy);
+        assert!(places.take().is_none());
+        drop(busy);
+        assert!(places.take().is_some());
+    }
+}
