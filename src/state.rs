@@ -20,6 +20,7 @@ mod closing;
 mod contacts;
 mod copy;
 mod counts;
+mod created;
 mod cycles;
 mod decisions;
 mod erase;

@@ -40,10 +40,11 @@ pub(super) async fn conclude(sources: &Sources, schema: &AudienceSchema) -> Resu
 pub(super) async fn recheck(sources: &Sources, schema: &AudienceSchema) -> Result<u64, ObserveError> {
     let mut n_read = 0;
     let mut after = None;
+    sources.state.doubt_created().await?;
     loop {
         sources.check_stop()?;
         let doubtful = sources.state.rechecks(after, BATCH).await?;
-        let Some(last) = doubtful.last() else { return Ok(n_read) };
+        let Some(last) = doubtful.last() else { break };
         after = Some(last.member);
         n_read += doubtful.len() as u64;
         let answers: Vec<_> = stream::iter(doubtful)
@@ -60,6 +61,8 @@ pub(super) async fn recheck(sources: &Sources, schema: &AudienceSchema) -> Resul
             }
         }
     }
+    sources.state.follow_created().await?;
+    Ok(n_read)
 }
 
 /// Sets aside a member in doubt that cannot be read: nothing can be concluded of it, and nobody else waits for it.
@@ -127,7 +130,10 @@ async fn store(
     own: Option<&ContactId>,
     answers: Vec<Contact>,
 ) -> Result<(), ObserveError> {
-    let found = answers.iter().any(|contact| Some(&contact.contact_id) == own);
+    // A contact created in bulk is known by the id of its path until its own is shown.
+    let is_own =
+        |contact: &Contact| own.is_some_and(|id| *id == contact.contact_id || id.as_str() == contact.path_id);
+    let found = answers.iter().any(is_own);
     if !found {
         sources.state.forget_contact(member).await?;
     }

@@ -161,7 +161,8 @@ fn attach(tx: &Transaction<'_>, member: MemberId, contact: &ContactText) -> Resu
     let ContactText { id, path_id: _, address, status, payload, mark } = contact;
     let archived = *status == SubscriptionStatus::Archived;
     tx.prepare_cached(
-        "UPDATE members SET contact_id = ?2, contact_address = ?3, archived = ?4, contact = ?5, contact_mark = ?6
+        "UPDATE members SET contact_id = ?2, contact_address = ?3, archived = ?4, contact = ?5, contact_mark = ?6,
+            created = NULL
          WHERE id = ?1",
     )?
     .execute(params![member.0, id, address, archived, payload, mark])?;
@@ -196,6 +197,9 @@ pub(crate) fn show(tx: &Transaction<'_>, member: MemberId, contact: &Contact) ->
         None => {}
     }
     attach(tx, member, &text)?;
+    if text.id == text.path_id {
+        tx.prepare_cached("UPDATE members SET created = contact WHERE id = ?1")?.execute([member.0])?;
+    }
     walk::mark_contact(tx, member)
 }
 
@@ -234,8 +238,18 @@ fn fold_successor(tx: &Transaction<'_>, member: MemberId, address: Option<&str>)
         .query_row(params![member.0, address], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((other, payload)) = successor else { return Ok(()) };
-    remove_in_favour(tx, MemberId(other), member)?;
-    attach(tx, member, &ContactText::of(&from_json(&payload)?)?)?;
+    succeed(tx, MemberId(other), &from_json(&payload)?, member)
+}
+
+/// Moves the contact of a member who consists of nothing else to the one whose it is.
+pub(crate) fn succeed(
+    tx: &Transaction<'_>,
+    stranger: MemberId,
+    contact: &Contact,
+    member: MemberId,
+) -> Result<(), Fault> {
+    remove_in_favour(tx, stranger, member)?;
+    attach(tx, member, &ContactText::of(contact)?)?;
     unsettle_and_unpark(tx, member)?;
     walk::mark_contact(tx, member)
 }

@@ -91,3 +91,14 @@ fn rows_of_a_backup_bring_nobody_back_who_was_gone_from_both_sides_whatever_thei
         &[Do(Register(0, 2)), Sync, Do(Delete(0)), Do(StaffDelete(0)), SyncFull, Do(RestoreRow), Sync, Sync],
     );
 }
+
+#[test]
+fn whoever_moves_before_a_page_showed_their_creation_in_bulk_is_the_same_person_still() {
+    check(Setting::default(), &[Do(Register(0, 1)), Sync, Do(Move(0, 2)), Do(LeaveLocal(0))]);
+    check(Setting::default(), &[Do(Register(0, 1)), Sync, Do(Move(0, 2)), Do(Write(0, First, 5))]);
+    let two =
+        [Do(Register(0, 1)), Do(Register(1, 3)), Sync, Do(Move(0, 2)), Do(Move(1, 3)), Do(LeaveLocal(1))];
+    check(Setting::default(), &two);
+    let full = [Do(Register(0, 1)), Do(Register(1, 3)), Sync, Do(Move(0, 2)), Do(LeaveLocal(0)), SyncFull];
+    check(Setting::default(), &full);
+}

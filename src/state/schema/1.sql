@@ -28,12 +28,14 @@ CREATE TABLE members (
   base_address    TEXT,                        -- lower case; NULL without a base
   waits           TEXT,
   contact         TEXT,                        -- JSON of model::Contact; NULL: there is none, proven
+  created         TEXT,                        -- the same as it was created in bulk, until a page shows its contact_id
   base            TEXT                         -- JSON of reconcile::trio::Base
 ) STRICT;
 -- Answers by itself whether a contact is as it was: of the many that are, no page of the table is touched.
 CREATE INDEX members_contact_mark ON members (contact_id, contact_mark, recheck);
 CREATE INDEX members_settled ON members (settled);
 CREATE INDEX members_recheck ON members (id) WHERE recheck = 1;
+CREATE INDEX members_created ON members (json_extract(created, '$.timestamp_opt')) WHERE created IS NOT NULL;
 CREATE INDEX members_contact_address ON members (contact_address, archived) WHERE contact IS NOT NULL;
 CREATE INDEX members_base_address ON members (base_address) WHERE base IS NOT NULL;
 
