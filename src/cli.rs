@@ -3,6 +3,7 @@
 mod adoption;
 mod asking;
 mod check;
+mod completions;
 mod demo;
 mod exit;
 mod fit;
@@ -10,6 +11,7 @@ mod groups;
 mod held;
 mod init;
 mod looking;
+mod man;
 mod mapped;
 pub mod member;
 mod moments;
@@ -29,8 +31,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
-use crate::config::{ProcessEnvironment, log_filter};
+use crate::config::{ProcessEnvironment, journal_stream, log_filter};
 use crate::model::EmailAddress;
 use crate::telemetry;
 
@@ -40,7 +43,7 @@ pub use exit::{Ending, Fault};
 #[derive(Debug, Parser)]
 #[command(name = "rosterd", version, propagate_version = true, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// The configuration file; demo, sandbox and init go by none [default: `$ROSTERD_CONFIG`, else
+    /// The configuration file; demo, sandbox, init, completions and man go by none [default: `$ROSTERD_CONFIG`, else
     /// /etc/rosterd/rosterd.toml, else ./rosterd.toml]
     #[arg(long, global = true, value_name = "PATH")]
     pub config: Option<PathBuf>,
@@ -109,6 +112,10 @@ pub enum Command {
     Demo(DemoArgs),
     /// Run only the pretend Mailchimp, to rehearse against
     Sandbox(SandboxArgs),
+    /// Print what completes commands and flags in a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands
+    Man(ManArgs),
 }
 
 /// Arguments of `plan`.
@@ -251,18 +258,42 @@ pub struct SandboxArgs {
     pub output: Output,
 }
 
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write the pages of all commands into this directory
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+}
+
 /// Starts logging and does what the command line asks for.
 pub async fn run(cli: &Cli) -> Result<Ending, Fault> {
     let format = match cli.log_format {
         Some(LogFormat::Pretty) => telemetry::LogFormat::Pretty,
         Some(LogFormat::Json) => telemetry::LogFormat::Json,
-        None => telemetry::LogFormat::for_stderr(),
+        None => telemetry::LogFormat::for_stderr(journal_stream(&ProcessEnvironment).as_deref()),
     };
     telemetry::start(format, log_filter(&ProcessEnvironment).as_deref()).map_err(Fault::usage)?;
     if cli.config.is_some()
-        && matches!(cli.command, Command::Demo(_) | Command::Sandbox(_) | Command::Init(_))
+        && matches!(
+            cli.command,
+            Command::Demo(_)
+                | Command::Sandbox(_)
+                | Command::Init(_)
+                | Command::Completions(_)
+                | Command::Man(_)
+        )
     {
-        let said = "--config is of no use here: demo, sandbox and init go by no configuration";
+        let said =
+            "--config is of no use here: demo, sandbox, init, completions and man go by no configuration";
         return Err(Fault::usage(anyhow::anyhow!(said)));
     }
     match &cli.command {
@@ -282,6 +313,8 @@ pub async fn run(cli: &Cli) -> Result<Ending, Fault> {
         Command::Provision(args) => provision::run(cli, args).await,
         Command::Init(args) => init::run(args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`Config::load`] is called once, by the command line, and each adapter receives its own part. Commands that need
 //! neither side read [`StateConfig::load`] and no secret.
 
+mod alerts;
 mod draft;
 mod environment;
 mod guard;
@@ -29,10 +30,11 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 
+pub use crate::config::alerts::AlertsConfig;
 pub use crate::config::draft::Draft;
 pub use crate::config::environment::{
-    CONFIG_VARIABLE, Environment, LOCAL_PATH, LOG_VARIABLE, ProcessEnvironment, SYSTEM_PATH, locate,
-    log_filter,
+    CONFIG_VARIABLE, Environment, LOCAL_PATH, LOG_VARIABLE, ProcessEnvironment, SYSTEM_PATH, journal_stream,
+    locate, log_filter,
 };
 pub use crate::config::guard::{GuardConfig, Limit};
 pub use crate::config::mailchimp::MailchimpConfig;
@@ -78,6 +80,8 @@ pub struct Config {
     pub working_groups: Vec<WorkingGroup>,
     /// The HTTP interface; `None` where it is off.
     pub web: Option<WebConfig>,
+    /// What is run when ops have to know of something; `None` where nothing is.
+    pub alerts: Option<AlertsConfig>,
 }
 
 impl Config {
@@ -163,6 +167,7 @@ fn read_root<M: DeserializeOwned>(path: &Path, mut root: Section<'_>) -> Draft<M
     let working_groups =
         root.tables("working_group", |section| working_groups::read(section, &mapped, &mut taken));
     let web = root.optional_table("web", web::read);
+    let alerts = root.optional_table("alerts", alerts::read).flatten();
     root.optional_table("privacy", privacy::read);
     root.finish();
     Draft {
@@ -176,6 +181,7 @@ fn read_root<M: DeserializeOwned>(path: &Path, mut root: Section<'_>) -> Draft<M
         interests,
         working_groups,
         web,
+        alerts,
         ..Draft::nothing(path, None)
     }
 }

@@ -1,5 +1,8 @@
 //! The daemon: the worker until a signal says stop, then an orderly end.
 
+mod alerts;
+mod supervisor;
+
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -7,7 +10,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cycle::Cycle;
+use crate::mailchimp::meter::Meter;
 use crate::worker::{Bell, Health, Rhythm, work};
+
+pub use alerts::Alerts;
+pub use supervisor::Supervisor;
 
 /// The operations under way are finished within this long after a signal, or left to the next start to look into: with
 /// what `main` gives to calls that cannot be interrupted, less than the ten seconds after which people reach for SIGKILL.
@@ -72,29 +79,61 @@ impl Signals {
     }
 }
 
+/// What outlives a change of the configuration: who wakes the loop, how it fares, and who is told of it.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// What wakes the loop.
+    pub bell: Bell,
+    /// How the loop fares.
+    pub health: watch::Sender<Health>,
+    /// What was asked of Mailchimp.
+    pub meter: Meter,
+    /// Whoever started the process.
+    pub supervisor: Supervisor,
+}
+
 /// Runs cycles until a signal says otherwise.
 pub async fn run(
     cycle: &Cycle,
     rhythm: Rhythm,
-    bell: &Bell,
-    health: &watch::Sender<Health>,
+    surroundings: &mut Surroundings,
     signals: &mut Signals,
 ) -> Ended {
+    let Surroundings { bell, health, meter, supervisor } = surroundings;
     tracing::info!(interval_s = rhythm.interval.as_secs(), "rosterd is running");
+    supervisor.ready(&health.borrow());
     let worker = work(cycle, rhythm, bell, health, &cycle.stop);
     let mut worker = std::pin::pin!(worker);
-    let ended = tokio::select! {
-        biased;
-        ended = signals.next() => ended,
-        () = &mut worker => return Ended::Stopped,
+    let (mut turns, mut steps) = (health.subscribe(), cycle.progress.subscribe());
+    let ended = loop {
+        // A step of the loop or of the cycle in it feeds the watchdog; while none is taken, nobody does.
+        tokio::select! {
+            biased;
+            ended = signals.next() => break ended,
+            () = &mut worker => return Ended::Stopped,
+            _ = turns.changed() => supervisor.status(&turns.borrow_and_update()),
+            _ = steps.changed() => (),
+            () = meter.moved() => (),
+        }
+        supervisor.alive();
     };
     match ended {
-        Ended::Stopped => tracing::info!("stopping: the operation under way is finished first"),
+        Ended::Stopped => {
+            supervisor.stopping();
+            tracing::info!("stopping: the operation under way is finished first");
+        }
         Ended::Reload => {
-            tracing::info!("reloading the configuration: the operation under way is finished first")
+            supervisor.reloading();
+            tracing::info!("reloading the configuration: the operation under way is finished first");
         }
     }
-    end(ended, &cycle.stop, worker, signals).await
+    match (ended, end(ended, &cycle.stop, worker, signals).await) {
+        (Ended::Reload, Ended::Stopped) => {
+            supervisor.stopping();
+            Ended::Stopped
+        }
+        (_, ended) => ended,
+    }
 }
 
 /// Tells the worker to stop and waits for it, but not for ever; hears meanwhile whether the process is to end, too.

@@ -6,6 +6,7 @@ pub mod batch;
 pub mod client;
 pub mod http;
 mod matching;
+pub mod meter;
 pub mod provision;
 pub mod refusal;
 pub mod retry;

@@ -24,7 +24,7 @@ use crate::registrations::{ReadRegistrations, RegisterError};
 use crate::state::{Pending, State, StateError};
 
 /// How much is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// What changed since the cursors.
     Incremental,

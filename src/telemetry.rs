@@ -6,29 +6,22 @@
 //! `EmailAddress` shows its hash under `Debug`, secrets are types that show nothing, and `tests/tidy.rs` reads every
 //! log macro of the source.
 
+pub mod field;
+mod journal;
+pub mod tally;
+
 use std::io::{self, IsTerminal};
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Format, Json, JsonFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// What is logged where nobody says otherwise.
 pub const DEFAULT_FILTER: &str = "rosterd=info,warn";
-
-/// The names of the fields that log lines carry; dashboards and searches rely on them.
-pub mod field {
-    /// The subscriber hash of the member that the line is about.
-    pub const MEMBER_HASH: &str = "member.hash";
-    /// The number of the cycle.
-    pub const CYCLE_ID: &str = "cycle.id";
-    /// What was written, in the words of the plan: `remote_status`.
-    pub const OPERATION_KIND: &str = "operation.kind";
-    /// How long it took, in whole milliseconds.
-    pub const DURATION_MS: &str = "duration_ms";
-}
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +30,8 @@ pub enum LogFormat {
     Pretty,
     /// A JSON object a line.
     Json,
+    /// The same, with the priority before it, which the journal takes off again.
+    Journal,
 }
 
 /// Why logging cannot be set up.
@@ -57,9 +52,14 @@ pub enum TelemetryError {
 }
 
 impl LogFormat {
-    /// For people on a terminal, JSON for whatever else reads standard error.
-    pub fn for_stderr() -> Self {
-        if io::stderr().is_terminal() { Self::Pretty } else { Self::Json }
+    /// For people on a terminal, JSON for whatever else reads standard error; `journal` is what the service manager
+    /// says of the journal, as [`crate::config::journal_stream`] found it.
+    pub fn for_stderr(journal: Option<&str>) -> Self {
+        match journal {
+            _ if io::stderr().is_terminal() => Self::Pretty,
+            Some(stream) if journal::is_stderr(stream) => Self::Journal,
+            Some(_) | None => Self::Json,
+        }
     }
 
     /// The format of this name: `pretty` or `json`.
@@ -109,10 +109,20 @@ where
     Ok(match format {
         LogFormat::Pretty => Box::new(registry.with(people_layer(colours, writer))),
         LogFormat::Json => {
-            let layer = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
+            let layer = tracing_subscriber::fmt::layer().event_format(json()).fmt_fields(JsonFields::new());
+            Box::new(registry.with(layer.with_writer(writer)))
+        }
+        LogFormat::Journal => {
+            let format = journal::Prioritized(json());
+            let layer = tracing_subscriber::fmt::layer().event_format(format).fmt_fields(JsonFields::new());
             Box::new(registry.with(layer.with_writer(writer)))
         }
     })
+}
+
+/// The format of lines for programs.
+fn json() -> Format<Json> {
+    Format::default().json().flatten_event(true).with_span_list(false)
 }
 
 /// The layer that writes for people.
@@ -170,6 +180,16 @@ mod tests {
         assert_eq!(line["message"], "the member was updated");
         assert_eq!(line[field::MEMBER_HASH], "0a1b");
         assert_eq!(line[field::DURATION_MS], 12);
+        assert_eq!(line["span"][field::CYCLE_ID], 7);
+    }
+
+    #[test]
+    fn lines_for_the_journal_begin_with_their_priority() {
+        let text = written(LogFormat::Journal, Some("rosterd=debug"));
+        let priorities: Vec<&str> = text.lines().map(|line| &line[..4]).collect();
+        assert_eq!(priorities, ["<6>{", "<7>{"]);
+        let line: serde_json::Value = serde_json::from_str(&text.lines().next().unwrap()[3..]).unwrap();
+        assert_eq!(line["message"], "the member was updated");
         assert_eq!(line["span"][field::CYCLE_ID], 7);
     }
 

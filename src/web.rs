@@ -4,17 +4,24 @@
 
 mod connections;
 mod health;
+mod metrics;
+mod requests;
 
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::mailchimp::meter::Meter;
+use crate::state::State;
 use crate::worker;
+
+pub use requests::Requests;
 
 /// What the answers are made from; clones are the same one.
 #[derive(Clone, Debug)]
@@ -25,6 +32,12 @@ pub struct Web {
     pub health: watch::Receiver<worker::Health>,
     /// What of the configuration it goes by; changes when that is read again.
     pub terms: watch::Receiver<Terms>,
+    /// Our own memory.
+    pub state: State,
+    /// What was asked of Mailchimp.
+    pub meter: Meter,
+    /// What was asked of the interface.
+    pub requests: Requests,
 }
 
 /// What of the configuration the interface goes by.
@@ -41,5 +54,11 @@ pub async fn serve(listener: TcpListener, web: Web, stop: CancellationToken) {
 }
 
 fn router(web: Web) -> Router {
-    Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready)).with_state(web)
+    let requests = web.requests.clone();
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::metrics))
+        .layer(from_fn_with_state(requests, requests::count))
+        .with_state(web)
 }

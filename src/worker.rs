@@ -1,5 +1,6 @@
 //! The loop: tick, bell or stop; one cycle; back off after failures.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,9 +10,13 @@ use tokio_util::sync::CancellationToken;
 use crate::cycle::{Adoption, Cycle, CycleError, Report};
 use crate::mailchimp::refusal::chain;
 use crate::observe::Scope;
+use crate::telemetry::tally::Tally;
 
 /// After failures the distance between cycles doubles up to this: a fatal error is tried again at it, too.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(15);
+
+/// Oftener than this nobody needs to hear that the loop lives.
+const SHORTEST_BEAT: Duration = Duration::from_millis(10);
 
 /// When the loop does what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +25,8 @@ pub struct Rhythm {
     pub interval: Duration,
     /// Between two full cycles.
     pub full_interval: Duration,
+    /// How often the loop shows that it lives while it waits.
+    pub beat: Duration,
 }
 
 /// What wakes the loop; it carries nothing, since a cycle looks at the stores and not at the caller.
@@ -38,21 +45,73 @@ impl Bell {
     }
 }
 
+/// How a cycle ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CycleEnd {
+    /// It did what there was to do.
+    Done,
+    /// It failed.
+    Failed,
+    /// It was told to stop.
+    Stopped,
+}
+
+impl CycleEnd {
+    /// The word for it in the metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What became of operations since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Operations {
+    /// Done.
+    pub applied: u64,
+    /// Failed, or their outcome is unknown.
+    pub failed: u64,
+    /// Refused: their members were set aside.
+    pub refused: u64,
+    /// Left for the next cycle, because a side had changed meanwhile.
+    pub skipped: u64,
+}
+
 /// How the loop fares, for whoever wants to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
+    /// Turns of the loop since the start, those that only wait included: where this stands still, it hangs.
+    pub turns: u64,
     /// Cycles that ended since the start.
     pub cycles: u64,
+    /// The same by what they read and how they ended, with how long they took.
+    pub ended: BTreeMap<(Scope, CycleEnd), Tally>,
+    /// What became of their operations, as far as they came to their end.
+    pub operations: Operations,
     /// Failures in a row.
     pub failures: u32,
     /// The last report.
     pub last: Option<Report>,
     /// When the last cycle that worked ended.
     pub worked_at: Option<Timestamp>,
+    /// Why the last cycle failed, where it did.
+    pub error: Option<String>,
     /// Why no cycle can work, where none can.
     pub fatal: Option<String>,
     /// Full cycles that failed since the last that did not, and when the latest of them ended.
     pub full_failed: Option<(u32, Timestamp)>,
+}
+
+impl Operations {
+    fn add(&mut self, report: &Report) {
+        self.applied += report.applied;
+        self.failed += report.failed;
+        self.refused += report.refused;
+        self.skipped += report.skipped;
+    }
 }
 
 /// Runs cycles until told to stop; the operation under way is finished first.
@@ -68,15 +127,27 @@ pub async fn work(
         let pause = pause(rhythm.interval, &health.borrow());
         tokio::select! {
             () = stop.cancelled() => return,
-            () = cycle.clock.sleep(pause) => (),
+            () = wait(cycle, pause, rhythm.beat, health) => (),
             () = bell.rung() => (),
         }
+    }
+}
+
+/// Waits for `pause` in short turns, each of which shows that the loop lives.
+async fn wait(cycle: &Cycle, pause: Duration, beat: Duration, health: &watch::Sender<Health>) {
+    let mut left = pause;
+    while !left.is_zero() {
+        health.send_modify(|health| health.turns += 1);
+        let turn = left.min(beat.max(SHORTEST_BEAT));
+        cycle.clock.sleep(turn).await;
+        left -= turn;
     }
 }
 
 /// One turn of the loop: a cycle of the scope that is due, and what came of it made known.
 pub async fn one_cycle(cycle: &Cycle, rhythm: Rhythm, health: &watch::Sender<Health>) {
     let full_failed = health.borrow().full_failed;
+    let began = cycle.clock.now();
     let (scope, result) = match due(cycle, rhythm, full_failed).await {
         Ok(scope) => (scope, cycle.run(scope, Adoption::Ask).await),
         Err(error) => (Scope::Incremental, Err(error)),
@@ -89,23 +160,37 @@ pub async fn one_cycle(cycle: &Cycle, rhythm: Rhythm, health: &watch::Sender<Hea
         Err(error) => tracing::error!(error = %chain(error), fatal = error.is_fatal(), "the cycle failed"),
     }
     let now = cycle.clock.now();
-    health.send_modify(|health| {
-        health.cycles += 1;
-        match result {
+    let took = Duration::try_from(now.duration_since(began)).unwrap_or_default();
+    health.send_modify(|health| health.take_up(scope, result, now, took));
+}
+
+impl Health {
+    /// Takes up how a cycle ended.
+    fn take_up(&mut self, scope: Scope, result: Result<Report, CycleError>, now: Timestamp, took: Duration) {
+        self.turns += 1;
+        self.cycles += 1;
+        let end = match result {
             Ok(report) => {
-                let full_failed = full_failed.filter(|_| scope == Scope::Incremental);
-                let (cycles, last, worked_at) = (health.cycles, Some(report), Some(now));
-                *health = Health { cycles, last, worked_at, full_failed, ..Health::default() };
+                self.operations.add(&report);
+                self.failures = 0;
+                (self.last, self.worked_at) = (Some(report), Some(now));
+                (self.fatal, self.error) = (None, None);
+                self.full_failed = self.full_failed.filter(|_| scope == Scope::Incremental);
+                CycleEnd::Done
             }
+            Err(error) if error.is_stop() => CycleEnd::Stopped,
             Err(error) => {
-                health.failures += 1;
-                health.fatal = error.is_fatal().then(|| error.to_string());
+                self.failures += 1;
+                self.fatal = error.is_fatal().then(|| error.to_string());
+                self.error = Some(chain(&error));
                 if scope == Scope::Full {
-                    health.full_failed = Some((full_failed.map_or(0, |(n, _)| n) + 1, now));
+                    self.full_failed = Some((self.full_failed.map_or(0, |(n, _)| n) + 1, now));
                 }
+                CycleEnd::Failed
             }
-        }
-    });
+        };
+        self.ended.entry((scope, end)).or_default().add(took);
+    }
 }
 
 /// The scope that is due.

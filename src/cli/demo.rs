@@ -4,14 +4,13 @@ mod show;
 mod stage;
 mod story;
 
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::DemoArgs;
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::output::say;
-use crate::daemon::{self, Signals};
-use crate::worker::{Bell, Rhythm};
+use crate::daemon::{self, Signals, Surroundings};
+use crate::worker::Rhythm;
 
 use stage::Stage;
 
@@ -49,9 +48,9 @@ async fn serve(stage: &Stage) -> Result<(), Fault> {
     let rhythm = Rhythm {
         interval: std::time::Duration::from_secs(2),
         full_interval: std::time::Duration::from_hours(24),
+        beat: std::time::Duration::from_secs(2),
     };
     let mut signals = Signals::listen().map_err(Fault::failed)?;
-    let health = watch::Sender::default();
-    daemon::run(&stage.cycle, rhythm, &Bell::default(), &health, &mut signals).await;
+    daemon::run(&stage.cycle, rhythm, &mut Surroundings::default(), &mut signals).await;
     Ok(())
 }

@@ -3,53 +3,70 @@
 mod serving;
 mod start;
 
-use tokio::sync::watch;
+use std::time::Duration;
 
 use crate::cli::Cli;
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::run::serving::Serving;
 use crate::cli::run::start::start;
 use crate::cli::wiring::Settings;
+use crate::clock::Clock;
 use crate::cycle::{Cycle, forget_schema_age};
-use crate::daemon::{self, Ended, Signals};
+use crate::daemon::{self, Alerts, Ended, Signals, Surroundings};
 use crate::state::State;
-use crate::worker::{Bell, Health, Rhythm};
+use crate::worker::Rhythm;
 
 /// Runs until SIGTERM or SIGINT; SIGHUP reads the configuration again, and a wrong one leaves the old in force.
 pub(super) async fn run(cli: &Cli) -> Result<Ending, Fault> {
     let mut settings = Settings::load(cli)?;
     let state = settings.state().await?;
     let mut signals = Signals::listen().map_err(Fault::failed)?;
-    let (bell, health) = (Bell::default(), watch::Sender::default());
+    let mut surroundings = Surroundings { meter: settings.meter.clone(), ..Surroundings::default() };
     // Before the register is opened: what comes in meanwhile waits in the state.
-    let mut serving = Serving::start(&settings, &health).await?;
-    let ending = run_cycles(cli, &mut settings, &state, &bell, &health, &mut serving, &mut signals).await;
-    serving.end().await;
+    let serving = Serving::start(&settings, &state, &surroundings).await?;
+    let alerts = Alerts::start(
+        settings.config.alerts.clone(),
+        (state.clone(), settings.config.state.path.clone()),
+        surroundings.health.subscribe(),
+        Clock::System,
+    );
+    let mut beside = Beside { serving, alerts };
+    let ending = run_cycles(cli, &mut settings, &state, &mut surroundings, &mut beside, &mut signals).await;
+    beside.serving.end().await;
     ending
+}
+
+/// What works beside the cycles.
+struct Beside {
+    serving: Serving,
+    alerts: Alerts,
 }
 
 async fn run_cycles(
     cli: &Cli,
     settings: &mut Settings,
     state: &State,
-    bell: &Bell,
-    health: &watch::Sender<Health>,
-    serving: &mut Serving,
+    surroundings: &mut Surroundings,
+    beside: &mut Beside,
     signals: &mut Signals,
 ) -> Result<Ending, Fault> {
-    let Some(mut cycle) = start(cli, settings, state, signals).await? else {
+    let Some(mut cycle) = start(cli, settings, state, signals, &mut surroundings.supervisor).await? else {
         return Ok(Ending::Done);
     };
     forget_schema_age(state, &cycle.clock).await.map_err(Fault::failed)?;
     loop {
-        match daemon::run(&cycle, rhythm(settings), bell, health, signals).await {
+        let rhythm = rhythm(settings, surroundings.supervisor.beat());
+        match daemon::run(&cycle, rhythm, surroundings, signals).await {
             Ended::Stopped => return Ok(Ending::Done),
             Ended::Reload => (),
         }
         let reloaded = tokio::select! {
             biased;
-            () = signals.stop() => return Ok(Ending::Done),
-            reloaded = reload(cli, settings, &cycle, serving) => reloaded,
+            () = signals.stop() => {
+                surroundings.supervisor.stopping();
+                return Ok(Ending::Done);
+            }
+            reloaded = reload(cli, settings, &cycle, beside) => reloaded,
         };
         match reloaded {
             Ok((new_settings, new_cycle)) => {
@@ -58,6 +75,7 @@ async fn run_cycles(
             }
             Err(fault) => {
                 keep_the_old(&fault);
+                surroundings.supervisor.kept(&format!("{:#}", fault.error()));
                 cycle.stop = tokio_util::sync::CancellationToken::new();
             }
         }
@@ -68,11 +86,12 @@ async fn reload(
     cli: &Cli,
     old: &Settings,
     cycle: &Cycle,
-    serving: &mut Serving,
+    beside: &mut Beside,
 ) -> Result<(Settings, Cycle), Fault> {
     let settings = read_again(cli, old)?;
     let cycle = settings.cycle(cycle.state.clone()).await?;
-    serving.follow(&settings).await?;
+    beside.serving.follow(&settings).await?;
+    beside.alerts.follow(settings.config.alerts.clone());
     Ok((settings, cycle))
 }
 
@@ -84,13 +103,14 @@ fn read_again(cli: &Cli, old: &Settings) -> Result<Settings, Fault> {
             "[state] path cannot change while rosterd runs; restart it"
         )));
     }
-    Ok(settings)
+    Ok(Settings { meter: old.meter.clone(), ..settings })
 }
 
 fn keep_the_old(fault: &Fault) {
     tracing::error!(error = format!("{:#}", fault.error()), "the old configuration stays in force");
 }
 
-fn rhythm(settings: &Settings) -> Rhythm {
-    Rhythm { interval: settings.config.sync.interval, full_interval: settings.config.sync.full_interval }
+fn rhythm(settings: &Settings, beat: Duration) -> Rhythm {
+    let sync = &settings.config.sync;
+    Rhythm { interval: sync.interval, full_interval: sync.full_interval, beat }
 }

@@ -16,6 +16,7 @@ use crate::cycle::{Cycle, Seed, assemble};
 use crate::mailchimp::AudienceError;
 use crate::mailchimp::client::{ClientOptions, MailchimpClient};
 use crate::mailchimp::http::{HttpOptions, HttpTransport};
+use crate::mailchimp::meter::{Meter, Metered};
 use crate::mailchimp::provision::InspectAudience;
 use crate::mailchimp::retry::RetryOptions;
 use crate::mailchimp::schema::{AudienceMapping, AudienceSchema};
@@ -38,6 +39,8 @@ pub(super) struct Settings {
     pub(super) config: Config,
     /// How the register's tables and columns are called.
     pub(super) mapping: RegisterMapping,
+    /// What is asked of Mailchimp, counted.
+    pub(super) meter: Meter,
 }
 
 impl Settings {
@@ -49,7 +52,7 @@ impl Settings {
     /// Reads the configuration at `path`; all mistakes at once.
     pub(super) fn load_file(path: &Path) -> Result<Self, Fault> {
         let (config, mapping) = Config::load_with(path, &ProcessEnvironment).map_err(Fault::usage)?;
-        Ok(Self { config, mapping })
+        Ok(Self { config, mapping, meter: Meter::default() })
     }
 
     /// Where the register is.
@@ -122,7 +125,7 @@ impl Settings {
     }
 
     fn client(&self, retry: RetryOptions) -> Result<MailchimpClient, Fault> {
-        client(&self.config.mailchimp, self.mapped().audience(), retry)
+        client(&self.config.mailchimp, self.mapped().audience(), retry, &self.meter)
     }
 
     /// The register, for reading and writing.
@@ -200,6 +203,7 @@ pub(super) fn client(
     mailchimp: &MailchimpConfig,
     mapping: AudienceMapping,
     retry: RetryOptions,
+    meter: &Meter,
 ) -> Result<MailchimpClient, Fault> {
     let http = HttpOptions {
         connect_timeout: mailchimp.connect_timeout,
@@ -214,6 +218,7 @@ pub(super) fn client(
         connections: mailchimp.connections,
         retry,
     };
+    let transport = Metered::new(transport, meter.clone(), Clock::System);
     MailchimpClient::new(options, mapping, Clock::System, Arc::new(transport)).map_err(Fault::usage)
 }
 

@@ -6,8 +6,9 @@ use serde::de::DeserializeOwned;
 
 use crate::config::section::Document;
 use crate::config::{
-    Config, ConfigErrors, Environment, GuardConfig, InterestConfig, MailchimpConfig, MergeFieldConfig,
-    RegistrationsConfig, StateConfig, SyncConfig, WebConfig, parse_toml, read_file, read_root, whole_file,
+    AlertsConfig, Config, ConfigErrors, Environment, GuardConfig, InterestConfig, MailchimpConfig,
+    MergeFieldConfig, RegistrationsConfig, StateConfig, SyncConfig, WebConfig, parse_toml, read_file,
+    read_root, whole_file,
 };
 use crate::reconcile::policy::WorkingGroup;
 
@@ -38,6 +39,8 @@ pub struct Draft<M> {
     pub working_groups: Vec<WorkingGroup>,
     /// The HTTP interface; `None` where it is off.
     pub web: Option<WebConfig>,
+    /// What is run when ops have to know of something.
+    pub alerts: Option<AlertsConfig>,
     /// Everything that is wrong with the file.
     pub errors: Option<ConfigErrors>,
 }
@@ -65,6 +68,7 @@ impl<M: DeserializeOwned> Draft<M> {
             interests: Vec::new(),
             working_groups: Vec::new(),
             web: None,
+            alerts: None,
             errors,
         }
     }
@@ -102,6 +106,7 @@ impl<M: DeserializeOwned> Draft<M> {
             interests: self.interests,
             working_groups: self.working_groups,
             web: self.web,
+            alerts: self.alerts,
             path,
         };
         Ok((config, mapping))

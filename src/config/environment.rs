@@ -15,6 +15,9 @@ pub const CONFIG_VARIABLE: &str = "ROSTERD_CONFIG";
 /// Says what is logged, in the words of `tracing-subscriber`'s filter: `rosterd=debug`.
 pub const LOG_VARIABLE: &str = "ROSTERD_LOG";
 
+/// Where the service manager keeps what it lets the service read: see `LoadCredential=` in `systemd.exec(5)`.
+pub(crate) const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+
 /// Where variables are read from: the process, or a map in a test.
 pub trait Environment {
     /// The value of the variable; `None` where it is not set, is empty or is not Unicode.
@@ -51,6 +54,11 @@ pub fn locate(asked: Option<&Path>, environment: &dyn Environment) -> PathBuf {
 /// The log filter that `$ROSTERD_LOG` names.
 pub fn log_filter(environment: &dyn Environment) -> Option<String> {
     environment.variable(LOG_VARIABLE)
+}
+
+/// What the service manager says of the journal that standard error may be: its device and inode.
+pub fn journal_stream(environment: &dyn Environment) -> Option<String> {
+    environment.variable("JOURNAL_STREAM")
 }
 
 #[cfg(test)]

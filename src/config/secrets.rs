@@ -1,9 +1,11 @@
 //! Secrets: read from a file (systemd credentials) or from the environment, never from the configuration itself.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::config::environment::CREDENTIALS_VARIABLE;
 use crate::config::mistake::Mistake;
 use crate::config::section::Section;
 use crate::config::values;
@@ -60,11 +62,20 @@ pub(crate) fn given_key(section: &Section<'_>, name: &str) -> String {
 }
 
 fn from_file(section: &Section<'_>, path: &str) -> Result<SecretString, Mistake> {
-    let path = section.document.resolve(path);
+    let path = credential(section, path).unwrap_or_else(|| section.document.resolve(path));
     let read = fs::read_to_string(&path);
     let text = read
         .map_err(|error| Mistake::Unreadable { path: path.display().to_string(), said: error.to_string() })?;
     filled(text.trim_end_matches(['\r', '\n']))
+}
+
+/// The service manager's copy of a file that is named by a relative path: what it lets the service read of a file that
+/// lies beside the configuration and that nobody but root may read.
+fn credential(section: &Section<'_>, path: &str) -> Option<PathBuf> {
+    let path = Path::new(path);
+    let directory = section.document.environment.variable(CREDENTIALS_VARIABLE)?;
+    let copy = Path::new(&directory).join(path.file_name()?);
+    (path.is_relative() && copy.exists()).then_some(copy)
 }
 
 fn from_variable(section: &Section<'_>, variable: String) -> Result<SecretString, Mistake> {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::*;
+use crate::config::environment::CREDENTIALS_VARIABLE;
 use crate::model::{Interest, MergeTag};
 use crate::reconcile::policy::Prefer;
 
@@ -273,6 +274,24 @@ fn secrets_come_from_a_file_or_the_environment_and_are_never_shown() {
     fs::write(directory.path().join("key"), "\n").unwrap();
     let errors = Config::load(&path, &environment()).unwrap_err();
     assert!(errors.to_string().ends_with("the secret is empty"), "{errors}");
+}
+
+#[test]
+fn a_relative_secret_is_read_where_the_service_manager_keeps_its_copy() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("rosterd.toml");
+    fs::write(&path, LEAST.replace("api_key_env = \"KEY\"", "api_key_file = \"north/key\"")).unwrap();
+    fs::create_dir(directory.path().join("north")).unwrap();
+    fs::write(directory.path().join("north/key"), "fedcba-us7\n").unwrap();
+    let copies = tempfile::tempdir().unwrap();
+    let set = (CREDENTIALS_VARIABLE.to_owned(), copies.path().to_str().unwrap().to_owned());
+    let region = || Config::load(&path, &BTreeMap::from([set.clone()])).unwrap().mailchimp.base_url;
+    assert!(region().contains("us7"), "without a copy, the file itself: {}", region());
+    fs::write(copies.path().join("key"), "fedcba-us8\n").unwrap();
+    assert!(region().contains("us8"), "{}", region());
+    let absolute = directory.path().join("north/key").display().to_string();
+    fs::write(&path, fs::read_to_string(&path).unwrap().replace("north/key", &absolute)).unwrap();
+    assert!(region().contains("us7"), "an absolute path is meant as it stands: {}", region());
 }
 
 #[test]

@@ -52,6 +52,17 @@ impl State {
         .await
     }
 
+    /// How many members are set aside, by what their refusal was taken for.
+    pub async fn parked_by_class(&self) -> Result<BTreeMap<String, u64>, StateError> {
+        self.call(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT class, COUNT(*) FROM parked GROUP BY class")?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, text::count(row)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
     /// Counts what there is; from indices, without reading anybody.
     pub async fn counts(&self) -> Result<Counts, StateError> {
         self.call(|connection| {

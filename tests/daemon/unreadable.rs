@@ -146,7 +146,11 @@ async fn a_row_without_an_address_at_the_edge_of_a_page_has_nobody_walked_again(
 #[tokio::test]
 async fn while_no_full_cycle_comes_to_its_end_the_others_go_on() {
     let world = world().await;
-    let rhythm = Rhythm { interval: Duration::from_secs(60), full_interval: Duration::from_hours(24) };
+    let rhythm = Rhythm {
+        interval: Duration::from_secs(60),
+        full_interval: Duration::from_hours(24),
+        beat: Duration::from_secs(60),
+    };
     let health = watch::Sender::new(Health::default());
     world.tap.retell(|request, response| {
         if request.target.contains("sort_field=timestamp_opt") {

@@ -19,10 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The daemon ends within this time after SIGTERM.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-const EVERY_SECOND: &str = "\n[sync]\ninterval = \"1s\"\n";
+pub(crate) const EVERY_SECOND: &str = "\n[sync]\ninterval = \"1s\"\n";
 
 /// A daemon and its log, ended when it is dropped.
-struct Daemon {
+pub(crate) struct Daemon {
     process: Child,
     lines: Receiver<String>,
     log: Vec<String>,
@@ -30,7 +30,11 @@ struct Daemon {
 
 impl Daemon {
     fn start(stage: &Stage) -> Self {
-        let mut command = command(stage);
+        Self::start_as(command(stage))
+    }
+
+    /// The program with an environment of the caller's.
+    pub(crate) fn start_as(mut command: Command) -> Self {
         command.arg("run").env("ROSTERD_LOG", "rosterd=trace").stdout(Stdio::null()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let stderr = BufReader::new(process.stderr.take().unwrap());
@@ -41,7 +45,7 @@ impl Daemon {
         Self { process, lines, log: Vec::new() }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.process.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
@@ -60,12 +64,17 @@ impl Daemon {
         }
     }
 
-    fn until_said(&mut self, words: &str) {
+    pub(crate) fn until_said(&mut self, words: &str) {
         self.until(words, |line| line.contains(words));
     }
 
+    /// What it said so far.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.log.clone()
+    }
+
     /// The exit code, once its log ends.
-    fn ended(&mut self) -> Option<i32> {
+    pub(crate) fn ended(&mut self) -> Option<i32> {
         let deadline = Instant::now() + LAST_WORDS;
         while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             self.log.push(line);
@@ -84,7 +93,7 @@ impl Drop for Daemon {
 }
 
 /// Two members on both sides, adopted.
-fn stage() -> Stage {
+pub(crate) fn stage() -> Stage {
     let mut stage = Stage::build();
     stage.configure(EVERY_SECOND);
     let lines = ["email  first_name", "ada@alliance.test  Ada", "ben@alliance.test  Ben"].map(str::to_owned);

@@ -6,7 +6,8 @@ use crate::stage::Stage;
 
 /// The fields that our own lines may carry beside the four that every line has; a new one is added here and told to
 /// whoever searches logs.
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 24] = [
+    "alerts",
     "applied",
     "conflict",
     "contact.id",
@@ -19,6 +20,7 @@ const FIELDS: [&str; 22] = [
     "held",
     "http.status",
     "interval_s",
+    "listen",
     "member.hash",
     "operation.kind",
     "parked",

@@ -5,16 +5,19 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod acts;
+mod alerting;
 mod audience;
 mod closing;
 mod daemon;
 mod expected;
 mod log;
+mod monitoring;
 mod program;
 mod register;
 mod script;
 mod stage;
 mod steps;
+mod supervised;
 mod table;
 
 macro_rules! scenarios {

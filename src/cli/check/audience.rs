@@ -8,6 +8,7 @@ use crate::cli::mapped::Mapped;
 use crate::cli::wiring::client;
 use crate::config::MailchimpConfig;
 use crate::mailchimp::AudienceError;
+use crate::mailchimp::meter::Meter;
 use crate::mailchimp::provision::InspectAudience;
 use crate::mailchimp::retry::RetryOptions;
 use crate::mailchimp::schema::AudienceSchema;
@@ -26,7 +27,7 @@ pub(super) async fn look(
     mapped: &Mapped<'_>,
     known: Option<&AudienceSchema>,
 ) -> Result<Audience, Finding> {
-    let client = client(config, mapped.audience(), PATIENCE)
+    let client = client(config, mapped.audience(), PATIENCE, &Meter::default())
         .map_err(|fault| Finding::error("[mailchimp]", format!("{:#}", fault.error())))?;
     client.ping().await.map_err(|error| not_let_in(config, &error))?;
     audience(&client, known).await.map_err(|error| not_read(config, &error))

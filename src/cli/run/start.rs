@@ -7,7 +7,7 @@ use crate::cli::run::{keep_the_old, read_again};
 use crate::cli::wiring::Settings;
 use crate::clock::Clock;
 use crate::cycle::Cycle;
-use crate::daemon::{Ended, Signals};
+use crate::daemon::{Ended, Signals, Supervisor};
 use crate::registrations::RegisterError;
 use crate::state::{CycleKind, State, StateError};
 use crate::worker::pause_after;
@@ -18,6 +18,7 @@ pub(super) async fn start(
     settings: &mut Settings,
     state: &State,
     signals: &mut Signals,
+    supervisor: &mut Supervisor,
 ) -> Result<Option<Cycle>, Fault> {
     let mut failures = 0;
     loop {
@@ -28,6 +29,7 @@ pub(super) async fn start(
                     note(state, &error).await.map_err(Fault::failed)?;
                     failures += 1;
                     let pause = pause_after(settings.config.sync.interval, failures);
+                    supervisor.waiting(&format!("{error:#}"), pause);
                     tokio::select! {
                         () = Clock::System.sleep(pause) => continue,
                         ended = signals.next() => ended,
@@ -38,7 +40,10 @@ pub(super) async fn start(
             ended = signals.next() => ended,
         };
         match ended {
-            Ended::Stopped => return Ok(None),
+            Ended::Stopped => {
+                supervisor.stopping();
+                return Ok(None);
+            }
             Ended::Reload => match read_again(cli, settings) {
                 Ok(new) => *settings = new,
                 Err(fault) => keep_the_old(&fault),
