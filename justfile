@@ -32,6 +32,10 @@ demo *flags:
 bench *names:
     cargo bench {{ names }}
 
+# Build the Debian package and try it; the last step boots a clean root and needs to be root
+package:
+    .ci/package
+
 # Throw chance at a parser of foreign bytes (needs cargo-fuzz and a nightly toolchain); `cargo fuzz list` names them
 fuzz target seconds="600":
     mkdir -p fuzz/found/{{ target }}
