@@ -12,6 +12,7 @@ pub mod refusal;
 pub mod retry;
 pub mod schema;
 pub mod transport;
+pub mod webhook;
 pub mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -34,4 +34,5 @@ fn the_seeds_of_every_parser_keep_its_laws() {
     check("member_page", laws::member_page::check);
     check("problem", laws::problem::check);
     check("register_value", laws::register_value::check);
+    check("webhook_body", laws::webhook_body::check);
 }

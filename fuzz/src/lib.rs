@@ -13,3 +13,4 @@ pub mod member_page;
 pub mod problem;
 pub mod register_value;
 mod stage;
+pub mod webhook_body;
