@@ -4,6 +4,9 @@
 //! fails anything; the last column says by how much the bar is kept or missed.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and may panic")]
 
+#[path = "scale/events.rs"]
+mod events;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -247,6 +250,8 @@ async fn measure(members: usize) {
         "2 requests",
         "2 requests, 5 ms CPU",
     );
+    events::measure(&config, &audience).await;
+    sync(&config, &[]);
     add_registrations(directory.path()).await;
     let mut new = sync(&config, &[]);
     if new.report["held"].as_u64() > Some(0) {

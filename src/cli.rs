@@ -5,6 +5,7 @@ mod asking;
 mod check;
 mod completions;
 mod demo;
+mod event;
 mod exit;
 mod fit;
 mod groups;
@@ -106,6 +107,8 @@ pub enum Command {
     Provision(ProvisionArgs),
     /// Make a configuration and an empty register
     Init(InitArgs),
+    /// Take a webhook's body from standard input, for receivers that can only run a program
+    Event(Output),
     /// Show the working groups and their members
     Groups(GroupsArgs),
     /// Show the whole story on a pretend Mailchimp
@@ -312,6 +315,7 @@ pub async fn run(cli: &Cli) -> Result<Ending, Fault> {
         Command::Check(output) => check::run(cli, *output).await,
         Command::Provision(args) => provision::run(cli, args).await,
         Command::Init(args) => init::run(args).await,
+        Command::Event(output) => event::run(cli, *output).await,
         Command::Sandbox(args) => sandbox::run(args).await,
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

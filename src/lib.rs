@@ -19,6 +19,7 @@
 //! | [`mailchimp`] | the remote side |
 //! | [`state`] | our own memory: mirror, base, plan, holds, trail |
 //! | [`observe`](mod@observe), [`apply`](mod@apply) | reading both sides; writing them |
+//! | [`intake`] | events on their way in: written down before they are answered, then into the state |
 //! | [`cycle`] | one cycle |
 //! | [`worker`] | the loop |
 //! | [`web`] | the HTTP interface |
@@ -50,6 +51,7 @@ pub mod clock;
 pub mod config;
 pub mod cycle;
 pub mod daemon;
+pub mod intake;
 pub mod mailchimp;
 pub mod model;
 pub mod observe;

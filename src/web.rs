@@ -1,27 +1,40 @@
 //! The HTTP interface: the router, and serving it until told to stop.
 //!
-//! A proxy in front of it ends TLS; what listens here trusts nobody who has not shown a secret.
+//! A proxy in front of it ends TLS; what listens here trusts nobody who has not shown a secret. The log shows no path:
+//! that of the webhook is a secret.
 
+mod bodies;
 mod connections;
+mod events_api;
+mod failures;
 mod health;
 mod metrics;
 mod requests;
+mod secrets;
+mod webhook;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::intake::{Letterbox, NotStored, Received};
 use crate::mailchimp::meter::Meter;
 use crate::state::State;
 use crate::worker;
 
+pub use failures::Failures;
 pub use requests::Requests;
+pub use secrets::Signing;
 
 /// What the answers are made from; clones are the same one.
 #[derive(Clone, Debug)]
@@ -38,6 +51,14 @@ pub struct Web {
     pub meter: Meter,
     /// What was asked of the interface.
     pub requests: Requests,
+    /// Where events are handed in.
+    pub letterbox: Letterbox,
+    /// What Mailchimp may have signed with.
+    pub signing: Arc<Signing>,
+    /// What came of events.
+    pub events: Arc<EventCounts>,
+    /// How many more requests may fail.
+    pub failures: Arc<Failures>,
 }
 
 /// What of the configuration the interface goes by.
@@ -45,20 +66,65 @@ pub struct Web {
 pub struct Terms {
     /// Between two cycles.
     pub interval: Duration,
+    /// The secret part of the webhook's path.
+    pub webhook_path_secret: Option<SecretString>,
+    /// What Mailchimp signs with, where the configuration says so.
+    pub webhook_signing_secret: Option<SecretString>,
+    /// Opens the whole API.
+    pub api_token: Option<SecretString>,
+    /// Opens the posting of events.
+    pub events_token: Option<SecretString>,
+}
+
+/// What came of events and requests since the start.
+#[derive(Debug, Default)]
+pub struct EventCounts {
+    /// Events that were stored.
+    pub stored: AtomicU64,
+    /// Events that could not be stored: whoever sent them was told to try again.
+    pub not_stored: AtomicU64,
+    /// Calls of the webhook that were rightly signed, but long ago.
+    pub stale: AtomicU64,
+    /// Calls of the webhook that were not rightly signed.
+    pub forged: AtomicU64,
+    /// Calls of the webhook that held no event.
+    pub not_understood: AtomicU64,
+    /// Requests that were refused, forged calls among them.
+    pub refused: AtomicU64,
 }
 
 /// Serves until told to stop; answers under way are finished first.
 pub async fn serve(listener: TcpListener, web: Web, stop: CancellationToken) {
     let clock = web.clock.clone();
-    connections::serve(listener, router(web), &clock, stop).await;
+    connections::serve(listener, router(web), connections::LIMITS, &clock, stop).await;
 }
 
 fn router(web: Web) -> Router {
     let requests = web.requests.clone();
     Router::new()
+        .route("/webhook/{secret}", get(webhook::validate).post(webhook::receive))
+        .route("/api/v1/events", post(events_api::receive))
+        .layer(from_fn_with_state(web.clone(), failures::limit))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::metrics))
         .layer(from_fn_with_state(requests, requests::count))
         .with_state(web)
+}
+
+impl Web {
+    /// Stores events; the status says whether they are on the disk.
+    async fn store(&self, events: Vec<Received>) -> StatusCode {
+        let number = u64::try_from(events.len()).unwrap_or(u64::MAX);
+        match self.letterbox.hand_in(events).await {
+            Ok(()) => {
+                self.events.stored.fetch_add(number, Ordering::Relaxed);
+                StatusCode::OK
+            }
+            Err(NotStored) => {
+                self.events.not_stored.fetch_add(number, Ordering::Relaxed);
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
 }

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["reconcile"],
     &["config", "clock", "telemetry", "progress", "aside"],
     &["registrations", "mailchimp", "state"],
-    &["observe", "apply"],
+    &["observe", "apply", "intake"],
     &["cycle"],
     &["worker"],
     &["web", "control"],

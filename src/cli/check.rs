@@ -2,17 +2,20 @@
 
 mod audience;
 mod configuration;
+mod events;
 mod finding;
 mod fitting;
 mod register;
 mod state;
+
+use std::path::Path;
 
 use serde_json::json;
 
 use crate::cli::check::finding::{Finding, Severity};
 use crate::cli::check::register::Register;
 use crate::cli::exit::{Ending, Fault};
-use crate::cli::fit::{Audience, webhook_place};
+use crate::cli::fit::{Audience, signing_secret, webhook_place};
 use crate::cli::mapped::Mapped;
 use crate::cli::output::{counted, print_json, say};
 use crate::cli::{Cli, Output};
@@ -57,6 +60,9 @@ async fn look(draft: &Draft<RegisterMapping>) -> Looked {
         let (found, schema) = state::look(&state.path, register.open.as_deref(), audience).await;
         findings.extend(found);
         known = schema;
+        if webhook_place(draft.web.as_ref()).is_some() {
+            findings.extend(events::findings(&state.path).await);
+        }
     }
     let mut audience = None;
     if let Some(config) = mailchimp {
@@ -94,7 +100,11 @@ fn settings(draft: &Draft<RegisterMapping>, audience: &Audience) -> Vec<Finding>
         findings.push(Finding::notice("[mailchimp] audience", problem));
     }
     match (webhook_place(draft.web.as_ref()), &draft.web) {
-        (Some(place), _) => findings.extend(fitting::webhook(&place, audience)),
+        (Some(place), web) => {
+            let state = draft.state.as_ref().map_or(Path::new(""), |state| state.path.as_path());
+            let secret = signing_secret(web.as_ref(), state);
+            findings.extend(fitting::webhook(&place, audience, secret));
+        }
         (None, Some(WebConfig { public_url: Some(_), .. })) => {
             let problem = "not given, so that Mailchimp cannot call us: there is no webhook without it";
             findings.push(Finding::notice("[web] webhook_path_secret", problem));

@@ -1,6 +1,7 @@
 //! How the configuration, the register and the audience fit together: what `check` tells and `provision` mends.
 
 mod audience;
+mod events;
 mod lacking;
 mod likeness;
 mod rows;
@@ -8,10 +9,11 @@ mod values;
 mod webhook;
 
 pub(super) use audience::{Audience, audience, remembered};
+pub(super) use events::{Arrivals, arrivals};
 pub(super) use lacking::{Lacking, lacking};
 pub(super) use likeness::did_you_mean;
 pub(super) use rows::{Rows, rows};
-pub(super) use webhook::{WebhookPlace, webhook_place};
+pub(super) use webhook::{SigningSecret, WebhookPlace, WebhookStep, signing_secret, webhook_place};
 
 /// Mailchimp allows so many interests over all categories of an audience; the next one is refused with
 /// "Cannot have more than 60 interests per list (Across all categories)".

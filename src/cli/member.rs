@@ -2,6 +2,7 @@
 
 mod columns;
 mod erase;
+mod events;
 mod live;
 mod retry;
 mod show;

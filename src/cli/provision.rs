@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::asking::says_yes;
 use crate::cli::exit::{Ending, Fault};
-use crate::cli::fit::{Audience, Rows, audience, lacking, remembered, rows, webhook_place};
+use crate::cli::fit::{Audience, Rows, audience, lacking, remembered, rows, signing_secret, webhook_place};
 use crate::cli::output::{print_json, say};
 use crate::cli::provision::create::{Created, create};
 use crate::cli::provision::missing::Missing;
@@ -32,7 +32,7 @@ pub(super) async fn run(cli: &Cli, args: &ProvisionArgs) -> Result<Ending, Fault
     }
     if lines.is_empty() || !(args.yes || says_yes("Create this in Mailchimp?").await?) {
         if args.output.json {
-            print_json(&json!({ "missing": lines, "created": [] }))?;
+            print_json(&json!({ "missing": lines, "created": [], "mended": [] }))?;
         } else if !lines.is_empty() {
             say("Nothing was created; rosterd provision --yes creates it.")?;
         }
@@ -50,13 +50,17 @@ async fn find(settings: &Settings, client: &MailchimpClient) -> Result<Missing, 
     let rows = read_rows(settings).await?;
     let mapped = settings.mapped();
     let lacking = lacking(&mapped, &rows, &audience);
-    let place = webhook_place(settings.config.web.as_ref());
-    let webhook = place.filter(|place| !place.is_called_by(&audience.webhooks));
+    let web = settings.config.web.as_ref();
+    let secret = signing_secret(web, &settings.config.state.path);
+    let webhook = webhook_place(web).map(|place| {
+        let steps = place.steps(&audience.webhooks, secret);
+        (place, steps)
+    });
     let missing = Missing { lacking, webhook };
     if let Some(problem) = missing.impossible() {
         return Err(Fault::usage(anyhow!(problem)));
     }
-    if missing.webhook.is_some() {
+    if missing.makes_a_webhook() {
         can_keep_secrets(&settings.config.state.path)
             .context("the webhook's signing secret, which Mailchimp tells once, could not be kept")
             .map_err(Fault::failed)?;
@@ -99,10 +103,13 @@ async fn forget_schema(settings: &Settings) {
 
 fn print_created(created: &Created, missing: &[String], args: &ProvisionArgs) -> Result<(), Fault> {
     if args.output.json {
-        return print_json(&json!({ "missing": missing, "created": created.lines }));
+        return print_json(
+            &json!({ "missing": missing, "created": created.lines, "mended": created.mended }),
+        );
     }
     created.lines.iter().try_for_each(|line| say(&format!("created {line}")))?;
+    created.mended.iter().try_for_each(|line| say(&format!("mended  {line}")))?;
     created.notes.iter().try_for_each(|note| say(note))?;
-    let left = missing.len() - created.lines.len();
+    let left = missing.len() - created.lines.len() - created.mended.len();
     if left > 0 { say(&format!("{left} of {} were not created.", missing.len())) } else { Ok(()) }
 }

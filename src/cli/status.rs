@@ -5,10 +5,12 @@ mod overview;
 use jiff::Timestamp;
 
 use crate::cli::exit::{Ending, Fault};
+use crate::cli::fit::{arrivals, webhook_place};
 use crate::cli::looking::state_to_look_at;
 use crate::cli::moments::{ago, minute};
 use crate::cli::output::{counted, print_json, print_table, say, table};
 use crate::cli::status::overview::{LastCycle, Overview, gather};
+use crate::cli::wiring::Settings;
 use crate::cli::{Cli, Output};
 use crate::clock::Clock;
 
@@ -19,13 +21,23 @@ const SHOWN: usize = 20;
 pub(super) async fn run(cli: &Cli, output: Output) -> Result<Ending, Fault> {
     let state = state_to_look_at(cli).await?;
     let now = Clock::System.now();
-    let overview = gather(&state, now).await.map_err(Fault::failed)?;
+    let mut overview = gather(&state, now).await.map_err(Fault::failed)?;
+    if expects_events(cli) {
+        let arrivals = arrivals(&state, now).await.map_err(Fault::failed)?;
+        overview.unannounced_opt_outs = arrivals.unannounced;
+        overview.warnings.extend(arrivals.warning());
+    }
     if output.json {
         print_json(&overview)?;
     } else {
         print(&overview, now)?;
     }
     Ok(Ending::Done)
+}
+
+/// Whether Mailchimp is to call us. Whoever may look at the state need not be able to read the whole configuration.
+fn expects_events(cli: &Cli) -> bool {
+    Settings::load(cli).is_ok_and(|settings| webhook_place(settings.config.web.as_ref()).is_some())
 }
 
 fn print(overview: &Overview, now: Timestamp) -> Result<(), Fault> {
@@ -35,7 +47,7 @@ fn print(overview: &Overview, now: Timestamp) -> Result<(), Fault> {
     print_parked(overview, now)?;
     print_holds(overview, now)?;
     print_list("Rows that cannot be synchronized as they stand", &unusable(overview))?;
-    print_list("The audience is not as the mapping names it", &overview.warnings)
+    print_list("The audience is not as the configuration has it", &overview.warnings)
 }
 
 /// What matters first, a line each.

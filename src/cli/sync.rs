@@ -25,6 +25,7 @@ pub(super) async fn run(cli: &Cli, args: &SyncArgs) -> Result<Ending, Fault> {
             return Err(fault);
         }
     };
+    settings.take_up_events(&cycle.state).await?;
     let now = cycle.clock.now();
     if !args.emails.is_empty() {
         cycle

@@ -13,6 +13,7 @@ use crate::cli::mapped::Mapped;
 use crate::clock::Clock;
 use crate::config::{Config, MailchimpConfig, ProcessEnvironment, RegisterLocation, StateConfig, locate};
 use crate::cycle::{Cycle, Seed, assemble};
+use crate::intake::{Spool, take_up};
 use crate::mailchimp::AudienceError;
 use crate::mailchimp::client::{ClientOptions, MailchimpClient};
 use crate::mailchimp::http::{HttpOptions, HttpTransport};
@@ -170,6 +171,13 @@ impl Settings {
     /// The state, as its one writer.
     pub(super) async fn state(&self) -> Result<State, Fault> {
         State::open(&self.config.state.path, &Clock::System).await.map_err(Fault::of_state)
+    }
+
+    /// Takes up what receivers wrote down while no daemon ran.
+    pub(super) async fn take_up_events(&self, state: &State) -> Result<(), Fault> {
+        let spool = Spool::beside(state.path());
+        let taken = take_up(state, &spool, &self.config.mailchimp.audience, &Clock::System).await;
+        taken.map(drop).map_err(Fault::failed)
     }
 
     /// Refuses, without a write, a state that belongs to another audience.

@@ -22,7 +22,7 @@ pub struct WebConfig {
     pub public_url: Option<String>,
     /// The secret part of the webhook's path; there is no webhook without it.
     pub webhook_path_secret: Option<SecretString>,
-    /// What Mailchimp signs its calls with; `None` where the state file may hold the one that `provision` was given.
+    /// What Mailchimp signs its calls with; what `provision` was told and kept beside the state counts, too.
     pub webhook_signing_secret: Option<SecretString>,
     /// Opens the whole API; the API is off without it.
     pub api_token: Option<SecretString>,

@@ -25,7 +25,7 @@ pub trait InspectAudience: ReadAudience {
     async fn webhooks(&self) -> Result<Vec<Webhook>, AudienceError>;
 }
 
-/// Creates what the mapping names and the audience lacks. Nothing here changes or removes what is there.
+/// Creates what the mapping names and the audience lacks. Nothing here changes or removes what is there but our webhook.
 #[async_trait]
 pub trait ProvisionAudience: InspectAudience {
     /// Creates an interest category; answers its id.
@@ -42,6 +42,12 @@ pub trait ProvisionAudience: InspectAudience {
     ///
     /// A URL that has a webhook already is refused with [`Exists`](crate::mailchimp::RefusalClass::Exists).
     async fn create_webhook(&self, url: &str) -> Result<NewWebhook, AudienceError>;
+
+    /// Has a webhook call for what [`create_webhook`](Self::create_webhook) has it call for.
+    async fn mend_webhook(&self, id: &str) -> Result<(), AudienceError>;
+
+    /// Removes a webhook; one that is not there is removed.
+    async fn remove_webhook(&self, id: &str) -> Result<(), AudienceError>;
 }
 
 /// What an audience offers.
@@ -110,11 +116,26 @@ pub struct Webhook {
     pub events: BTreeSet<String>,
     /// Whose doing makes it call: `user`, `admin`, `api`.
     pub sources: BTreeSet<String>,
+    /// Whether its calls are signed.
+    pub is_signed: bool,
+}
+
+/// What makes a webhook of ours call: everything that concerns a member.
+pub const WANTED_EVENTS: [&str; 5] = ["subscribe", "unsubscribe", "profile", "cleaned", "upemail"];
+/// Whose doing makes it call: not that of programs, since our own writes would come back.
+pub const WANTED_SOURCES: [&str; 2] = ["user", "admin"];
+
+impl Webhook {
+    /// Whether it calls for all that it should, and not for what programs do.
+    pub fn is_as_wanted(&self) -> bool {
+        WANTED_EVENTS.iter().all(|event| self.events.contains(*event))
+            && self.sources == WANTED_SOURCES.map(str::to_owned).into()
+    }
 }
 
 impl fmt::Debug for Webhook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, url: _, events, sources } = self;
+        let Self { id, url: _, events, sources, is_signed: _ } = self;
         f.debug_struct("Webhook")
             .field("id", id)
             .field("events", events)

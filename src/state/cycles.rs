@@ -213,9 +213,14 @@ mod tests {
     }
 
     async fn note(state: &State, body: &str, addresses: Vec<EmailAddress>) {
-        let event =
-            ReceivedEvent { source: "api", kind: "profile".to_owned(), addresses, body: body.to_owned() };
-        state.note_event(event, now()).await.unwrap();
+        let event = ReceivedEvent {
+            source: "api",
+            received_at: now(),
+            kind: "profile".to_owned(),
+            addresses,
+            body: body.to_owned(),
+        };
+        state.note_events(vec![event], now()).await.unwrap();
     }
 
     #[tokio::test]

@@ -136,11 +136,12 @@ mod tests {
         for body in ["data[email]=ERASED%40alliance.test", r#"{"old":"x","new":"erased@alliance.test"}"#] {
             let event = ReceivedEvent {
                 source: "webhook",
+                received_at: now(),
                 kind: "upemail".to_owned(),
                 addresses: vec![email("other"), email("erased")],
                 body: body.to_owned(),
             };
-            state.note_event(event, now()).await.unwrap();
+            state.note_events(vec![event], now()).await.unwrap();
         }
     }
 

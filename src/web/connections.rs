@@ -22,12 +22,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 
-/// Connections at a time: with the files that a process has open beside them, below the usual limit of 1024.
-const PLACES: usize = 512;
-/// A request's headers must have come within this time, and a connection is idle no longer.
-const HEADERS_WITHIN: Duration = Duration::from_secs(10);
-/// A request must have come whole and been answered within this time: as long as Mailchimp waits for an answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How much is given to connections.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Connections at a time.
+    places: usize,
+    /// A request's headers must have come within this time, and a connection is idle no longer.
+    headers_within: Duration,
+    /// A request must have come whole and been answered within this time.
+    answer_within: Duration,
+}
+
+/// Mailchimp waits ten seconds for an answer. The places are, with the files that a process has open beside them, below the
+/// usual limit of 1024.
+pub(super) const LIMITS: Limits =
+    Limits { places: 512, headers_within: Duration::from_secs(10), answer_within: Duration::from_secs(10) };
 /// Bytes of all headers together; the least that hyper takes is 8 KiB.
 const HEADER_BYTES: usize = 16 << 10;
 /// Headers of a request.
@@ -38,8 +47,14 @@ const LAST_ANSWERS: Duration = Duration::from_secs(3);
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
 /// Serves `router` until told to stop; answers under way are finished first.
-pub(super) async fn serve(listener: TcpListener, router: Router, clock: &Clock, stop: CancellationToken) {
-    let places = Places::new(PLACES);
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    clock: &Clock,
+    stop: CancellationToken,
+) {
+    let places = Places::new(limits.places);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -51,7 +66,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, clock: &Clock, 
             Ok((stream, _)) => {
                 // Where nobody can make room, whoever comes is sent away.
                 if let Some(place) = places.take() {
-                    connections.spawn(answer(stream, router.clone(), place, stop.clone()));
+                    connections.spawn(answer(stream, router.clone(), limits, place, stop.clone()));
                 }
             }
             Err(error) if is_the_clients(&error) => (),
@@ -76,21 +91,21 @@ fn is_the_clients(error: &io::Error) -> bool {
 }
 
 /// Answers the requests of one connection until either side ends it.
-async fn answer(stream: TcpStream, router: Router, place: Place, stop: CancellationToken) {
+async fn answer(stream: TcpStream, router: Router, limits: Limits, place: Place, stop: CancellationToken) {
     let leave = place.leave.clone();
     let router = TowerToHyperService::new(router);
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let busy = place.busy();
         let answered = router.call(request);
         async move {
-            let answered = tokio::time::timeout(ANSWER_WITHIN, answered).await;
+            let answered = tokio::time::timeout(limits.answer_within, answered).await;
             drop(busy);
             answered.unwrap_or_else(|_| Ok(StatusCode::REQUEST_TIMEOUT.into_response()))
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN)
+        .header_read_timeout(limits.headers_within)
         .max_buf_size(HEADER_BYTES)
         .max_headers(HEADERS)
         .serve_connection(TokioIo::new(stream), service);
@@ -193,32 +208,4 @@ impl Drop for Place {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whoever_has_been_idle_for_longest_makes_room_and_nobody_with_a_request_under_way() {
-        let places = Places::new(3);
-        let all = [(); 3].map(|()| places.take().unwrap());
-        let left = |all: &[Place]| all.iter().map(|place| place.leave.is_cancelled()).collect::<Vec<_>>();
-        let busy = all[0].busy();
-        let fourth = places.take().unwrap();
-        assert_eq!(left(&all), [false, true, false]);
-        drop(busy);
-        let fifth = places.take().unwrap();
-        assert_eq!(left(&all), [false, true, true], "the first has only just been answered");
-        drop((all, fifth));
-        assert!(!fourth.leave.is_cancelled());
-        assert_eq!(places.with(|taken| (taken.n_taken, taken.idle.len())), (1, 1));
-    }
-
-    #[test]
-    fn where_everybody_has_a_request_under_way_nobody_else_comes_in() {
-        let places = Places::new(2);
-        let all = [(); 2].map(|()| places.take().unwrap());
-        let busy = all.each_ref().map(Place::busy);
-        assert!(places.take().is_none());
-        drop(busy);
-        assert!(places.take().is_some());
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@
 //! process would mix what two daemons of one test count. Nothing in it names a person.
 
 use std::fmt::{Display, Write};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -15,8 +16,8 @@ use jiff::Timestamp;
 use crate::mailchimp::refusal::chain;
 use crate::state::{self, CycleKind, Decision, Pause, StateError};
 use crate::telemetry::tally::{BUCKETS_MS, Tally};
-use crate::web::Web;
 use crate::web::requests::Requests;
+use crate::web::{EventCounts, Web};
 use crate::worker::Health;
 
 /// The format and its version.
@@ -34,6 +35,7 @@ pub(super) async fn metrics(State(web): State<Web>) -> Response {
             page.health(&web.health.borrow());
             page.requests(&web);
             page.interface(&web.requests);
+            page.events(&web.events);
             page.state(&of_state, now);
             ([(header::CONTENT_TYPE, CONTENT_TYPE)], page.0).into_response()
         }
@@ -135,6 +137,19 @@ impl Page {
         for ((route, code), count) in requests.counts() {
             let labels = [("route", route.as_str()), ("code", &code.to_string())];
             self.sample("rosterd_http_requests_total", &labels, count);
+        }
+    }
+
+    fn events(&mut self, events: &EventCounts) {
+        self.family("rosterd_events", "counter", "Events that came in, by what became of them.");
+        for (outcome, count) in [
+            ("stored", &events.stored),
+            ("not_stored", &events.not_stored),
+            ("stale", &events.stale),
+            ("forged", &events.forged),
+            ("not_understood", &events.not_understood),
+        ] {
+            self.sample("rosterd_events_total", &[("outcome", outcome)], count.load(Ordering::Relaxed));
         }
     }
 

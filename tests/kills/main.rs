@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod chance;
+mod events;
 mod expected;
 mod people;
 mod stage;

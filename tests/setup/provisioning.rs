@@ -44,7 +44,10 @@ async fn without_a_terminal_and_a_yes_it_prints_and_creates_nothing() {
     let last = "Nothing was created; rosterd provision --yes creates it.";
     assert_eq!((ran.code, ran.stdout), (3, listed("Missing in the audience:", &MISSING, last)));
     let ran = stage.run(&["provision", "--json"]);
-    assert_eq!((ran.code, parse(&ran.stdout)), (3, json!({ "missing": MISSING, "created": [] })));
+    assert_eq!(
+        (ran.code, parse(&ran.stdout)),
+        (3, json!({ "missing": MISSING, "created": [], "mended": [] }))
+    );
     assert_eq!(stage.offered().await, before);
 }
 
@@ -62,7 +65,7 @@ async fn what_is_missing_is_created_once() {
         assert_eq!((ran.code, ran.stdout.as_str()), (0, "Nothing is missing.\n"));
     }
     let ran = stage.run(&["provision", "--json"]);
-    assert_eq!((ran.code, parse(&ran.stdout)), (0, json!({ "missing": [], "created": [] })));
+    assert_eq!((ran.code, parse(&ran.stdout)), (0, json!({ "missing": [], "created": [], "mended": [] })));
     assert_eq!(stage.offered().await, offered);
     let checked = stage.run(&["check"]);
     assert_eq!(checked.code, 0, "{}", checked.stdout);
@@ -78,7 +81,7 @@ async fn what_was_created_before_a_failure_is_told_and_the_next_run_creates_the_
         .add(Fault::new(refused).on_method(Method::Post).on_path("/lists/*/interest-categories/*/interests"));
     let ran = stage.run(&["provision", "--yes", "--json"]);
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert_eq!(parse(&ran.stdout), json!({ "missing": MISSING, "created": MISSING[..2] }));
+    assert_eq!(parse(&ran.stdout), json!({ "missing": MISSING, "created": MISSING[..2], "mended": [] }));
     let expected = "rosterd: interest \"Finance\" in \"Topics\" was not created: Mailchimp refused: Invalid Resource \
                     (400): No more of these.\n";
     assert_eq!(ran.stderr, expected);

@@ -4,8 +4,10 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 
-use rosterd::mailchimp::provision::{InspectAudience, ProvisionAudience};
-use rosterd::state::signing_secret;
+use rosterd::clock::Clock;
+use rosterd::mailchimp::provision::{InspectAudience, NewWebhook, ProvisionAudience};
+use rosterd::mailchimp::transport::{Method, Request};
+use rosterd::state::{keep_signing_secret, signing_secrets};
 use tokio::net::TcpListener;
 
 use crate::stage::{Ran, Stage};
@@ -53,26 +55,89 @@ async fn the_webhook_is_created_once_and_its_signing_secret_kept_for_the_owner()
     let hooks = stage.client().webhooks().await.unwrap();
     assert_eq!(hooks.len(), 1);
     assert_eq!(hooks[0].url, format!("http://{address}/webhook/{PATH}"));
-    assert!(signing_secret(&stage.path("state.db")).unwrap().is_some());
+    assert_eq!(signing_secrets(&stage.path("state.db"), Clock::System.now()).unwrap().len(), 1);
     let mode = fs::metadata(stage.path("state.db.secrets")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(run(&stage, &["provision", "--yes"]).stdout, "Nothing is missing.\n");
     assert_eq!(run(&stage, &["check"]).stdout, "Everything fits.\n");
 }
 
+/// A webhook that calls `path` of the receiver.
+async fn hook(stage: &Stage, address: SocketAddr, path: &str) -> NewWebhook {
+    stage.client().create_webhook(&format!("http://{address}/webhook/{path}")).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_with_an_old_secret_is_told() {
+async fn a_webhook_with_an_old_path_is_told_and_removed() {
     let stage = Stage::new().await;
     let address = receiver().await;
     configure(&stage, address);
-    for path in ["old", PATH] {
-        stage.client().create_webhook(&format!("http://{address}/webhook/{path}")).await.unwrap();
-    }
+    hook(&stage, address, "old").await;
+    let secret = hook(&stage, address, PATH).await.signing_secret.unwrap();
+    keep_signing_secret(&stage.path("state.db"), &secret, Clock::System.now()).unwrap();
+    stage.client().create_webhook(&format!("http://{address}/elsewhere")).await.unwrap();
     let expected = format!(
-        "notice  [web] webhook_path_secret: 1 webhook with another secret: http://{address}/webhook/…; delete what is \
-         outdated in Mailchimp\nEverything fits, with 1 notice.\n"
+        "notice  [web] webhook_path_secret: 1 webhook with another secret: http://{address}/webhook/…; rosterd provision \
+         removes what is outdated\nEverything fits, with 1 notice.\n"
     );
     assert_eq!(run(&stage, &["check"]).stdout, expected);
+    let ran = run(&stage, &["provision", "--yes"]);
+    let line = format!("webhook http://{address}/webhook/…: the one with another path secret is removed");
+    let expected = format!("Missing in the audience:\n  {line}\nmended  {line}\n");
+    assert_eq!((ran.code, ran.stdout), (0, expected), "{}", ran.stderr);
+    let urls: Vec<String> =
+        stage.client().webhooks().await.unwrap().into_iter().map(|hook| hook.url).collect();
+    let left = ["elsewhere", &format!("webhook/{PATH}")].map(|path| format!("http://{address}/{path}"));
+    assert_eq!(urls.len(), 2);
+    assert!(left.iter().all(|url| urls.contains(url)), "{urls:?}");
+    assert_eq!(run(&stage, &["provision", "--yes"]).stdout, "Nothing is missing.\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_whose_signing_secret_was_lost_is_replaced() {
+    let stage = Stage::new().await;
+    let address = receiver().await;
+    configure(&stage, address);
+    let lost = hook(&stage, address, PATH).await;
+    let checked = run(&stage, &["check"]).stdout;
+    assert!(checked.contains("signs with a secret that is not known here"), "{checked}");
+    let ran = run(&stage, &["provision", "--yes"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stdout.contains(": a new one in place of the one whose signing secret is not known\n"),
+        "{}",
+        ran.stdout
+    );
+    let hooks = stage.client().webhooks().await.unwrap();
+    assert_eq!(hooks.len(), 1);
+    assert_ne!(hooks[0].id, lost.webhook.id);
+    let kept = signing_secrets(&stage.path("state.db"), Clock::System.now()).unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(run(&stage, &["check"]).stdout, "Everything fits.\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_calls_for_the_wrong_things_is_mended() {
+    let stage = Stage::new().await;
+    let address = receiver().await;
+    configure(&stage, address);
+    assert_eq!(run(&stage, &["provision", "--yes"]).code, 0);
+    let hook = stage.client().webhooks().await.unwrap().remove(0);
+    let before = (hook.events.clone(), hook.sources.clone());
+    let target = format!("/lists/{}/webhooks/{}", stage.sandbox.audience_id(), hook.id);
+    for wrong in [r#"{"events":{"unsubscribe":false}}"#, r#"{"sources":{"api":true}}"#] {
+        let (body, target) = (Some(wrong.as_bytes().to_vec()), target.clone());
+        let authorization = Some(format!("Bearer {}", stage.sandbox.api_key()));
+        let request = Request { method: Method::Patch, target, body, authorization };
+        assert_eq!(stage.sandbox.answer(request).await.unwrap().status, 200);
+        let checked = run(&stage, &["check"]).stdout;
+        assert!(checked.contains("does not call for everything that members and staff do"), "{checked}");
+        let ran = run(&stage, &["provision", "--yes"]);
+        assert!(ran.stdout.contains("mended  webhook"), "{}{}", ran.stdout, ran.stderr);
+        let hook = stage.client().webhooks().await.unwrap().remove(0);
+        assert_eq!((hook.events, hook.sources), before, "{wrong}");
+    }
+    assert_eq!(run(&stage, &["check"]).stdout, "Everything fits.\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 
 mod deciding;
 mod erasing;
+mod events;
 mod groups;
 mod scene;
 mod showing;

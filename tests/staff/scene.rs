@@ -202,6 +202,14 @@ membership = ["member"]
         finish(command).await
     }
 
+    /// Runs the program as somebody who does not know the key, with this on standard input.
+    pub(crate) async fn pipe(&self, args: &[&str], input: impl Into<Vec<u8>>) -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
+        command.arg("--config").arg(self.path("rosterd.toml")).args(args).env_remove("MAILCHIMP_API_KEY");
+        command.write_stdin(input);
+        finish(command).await
+    }
+
     /// The id of the only hold of a class.
     pub(crate) async fn hold(&self, class: &str) -> String {
         let held = self.run(&["held", "--json"]).await.json();

@@ -1,7 +1,10 @@
 //! What `check` finds between the configuration, the register and the audience. Pure.
 
 use crate::cli::check::finding::Finding;
-use crate::cli::fit::{Audience, Lacking, MAX_MERGE_TAG, MAX_TAG, Rows, WebhookPlace, did_you_mean, lacking};
+use crate::cli::fit::{
+    Audience, Lacking, MAX_MERGE_TAG, MAX_TAG, Rows, SigningSecret, WebhookPlace, WebhookStep, did_you_mean,
+    lacking,
+};
 use crate::cli::mapped::Mapped;
 use crate::cli::output::counted;
 use crate::config::InterestTarget;
@@ -64,22 +67,33 @@ pub(super) fn tags(mapped: &Mapped<'_>, rows: Option<&Rows>) -> Vec<Finding> {
     findings
 }
 
-/// Whether the webhook is there that the configuration asks for.
-pub(super) fn webhook(place: &WebhookPlace, audience: &Audience) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if !place.is_called_by(&audience.webhooks) {
-        let problem = format!(
-            "no webhook of the audience calls {}; rosterd provision creates it while rosterd run listens",
-            place.shown
-        );
-        findings.push(Finding::notice("[web] public_url", problem));
-    }
-    let outdated = place.outdated(&audience.webhooks);
+/// Whether the webhook is there that the configuration asks for, and does what it should.
+pub(super) fn webhook(place: &WebhookPlace, audience: &Audience, secret: SigningSecret) -> Vec<Finding> {
+    let steps = place.steps(&audience.webhooks, secret);
+    let outdated = steps.iter().filter(|step| matches!(step, WebhookStep::Remove { .. })).count();
+    let shown = &place.shown;
+    let mut findings: Vec<Finding> = steps
+        .iter()
+        .filter_map(|step| match step {
+            WebhookStep::Create => Some(format!(
+                "no webhook of the audience calls {shown}; rosterd provision creates it while rosterd run listens"
+            )),
+            WebhookStep::Mend { .. } => Some(format!(
+                "the webhook {shown} does not call for everything that members and staff do, or calls for what programs \
+                 do; rosterd provision mends it"
+            )),
+            WebhookStep::Replace { .. } => Some(format!(
+                "the webhook {shown} signs with a secret that is not known here, so that anybody who learns its path can \
+                 call; rosterd provision replaces it"
+            )),
+            WebhookStep::Remove { .. } => None,
+        })
+        .map(|problem| Finding::notice("[web] public_url", problem))
+        .collect();
     if outdated > 0 {
         let problem = format!(
-            "{} with another secret: {}; delete what is outdated in Mailchimp",
-            counted(outdated, "webhook"),
-            place.shown
+            "{} with another secret: {shown}; rosterd provision removes what is outdated",
+            counted(outdated, "webhook")
         );
         findings.push(Finding::notice("[web] webhook_path_secret", problem));
     }

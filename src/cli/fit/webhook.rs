@@ -1,9 +1,13 @@
 //! The webhook that calls us, as the configuration names it.
 
+use std::path::Path;
+
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::clock::Clock;
 use crate::config::WebConfig;
 use crate::mailchimp::provision::Webhook;
+use crate::state::signing_secrets;
 
 /// What Mailchimp is to call.
 #[derive(Clone, Debug)]
@@ -25,17 +29,63 @@ pub(in crate::cli) fn webhook_place(web: Option<&WebConfig>) -> Option<WebhookPl
     Some(WebhookPlace { url, shown: format!("{start}…"), start })
 }
 
-impl WebhookPlace {
-    /// Whether one of the audience's webhooks calls it.
-    pub(in crate::cli) fn is_called_by(&self, webhooks: &[Webhook]) -> bool {
-        webhooks.iter().any(|webhook| webhook.url == self.url.expose_secret())
-    }
+/// What is to be done so that Mailchimp calls us, and nobody else by mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum WebhookStep {
+    /// There is none.
+    Create,
+    /// It does not call for all that it should, or for what programs do.
+    Mend {
+        /// Its id.
+        id: String,
+    },
+    /// It signs with a secret that is not known here; Mailchimp tells one only of a new webhook.
+    Replace {
+        /// Its id.
+        id: String,
+    },
+    /// It calls us under another secret, which is refused.
+    Remove {
+        /// Its id.
+        id: String,
+    },
+}
 
-    /// How many of the audience's webhooks call us under another secret.
-    pub(in crate::cli) fn outdated(&self, webhooks: &[Webhook]) -> usize {
-        let is_ours = |webhook: &&Webhook| {
+/// Whether what Mailchimp signs with is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum SigningSecret {
+    /// The configuration names it, or it was kept.
+    Known,
+    /// Nobody told it, or it was lost.
+    Unknown,
+}
+
+impl WebhookPlace {
+    /// What is to be done, in this order.
+    pub(in crate::cli) fn steps(&self, webhooks: &[Webhook], secret: SigningSecret) -> Vec<WebhookStep> {
+        let mut steps = Vec::new();
+        match webhooks.iter().find(|webhook| webhook.url == self.url.expose_secret()) {
+            None => steps.push(WebhookStep::Create),
+            Some(Webhook { id, is_signed: true, .. }) if secret == SigningSecret::Unknown => {
+                steps.push(WebhookStep::Replace { id: id.clone() });
+            }
+            Some(webhook) if !webhook.is_as_wanted() => {
+                steps.push(WebhookStep::Mend { id: webhook.id.clone() });
+            }
+            Some(_) => (),
+        }
+        let is_outdated = |webhook: &&Webhook| {
             webhook.url.starts_with(&self.start) && webhook.url != self.url.expose_secret()
         };
-        webhooks.iter().filter(is_ours).count()
+        let outdated = webhooks.iter().filter(is_outdated);
+        steps.extend(outdated.map(|webhook| WebhookStep::Remove { id: webhook.id.clone() }));
+        steps
     }
+}
+
+/// Whether what Mailchimp signs with is known to whoever keeps the state at `state`; what cannot be read may be.
+pub(in crate::cli) fn signing_secret(web: Option<&WebConfig>, state: &Path) -> SigningSecret {
+    let configured = web.is_some_and(|web| web.webhook_signing_secret.is_some());
+    let kept = || signing_secrets(state, Clock::System.now()).map_or(true, |kept| !kept.is_empty());
+    if configured || kept() { SigningSecret::Known } else { SigningSecret::Unknown }
 }

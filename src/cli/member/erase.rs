@@ -55,6 +55,8 @@ pub(super) async fn run(
     let schema = read_schema(cycle.remote.as_ref(), &cycle.state, &cycle.clock)
         .await
         .map_err(Fault::of_observation)?;
+    // What waits in the spool would bring the address back.
+    settings.take_up_events(&cycle.state).await?;
     let erasing = find(&cycle, &schema, email).await?;
     if asked == Asked::NotYet && !agrees(email, &erasing).await? {
         say("Nothing was erased.")?;

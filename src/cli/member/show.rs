@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::looking::state_to_look_at;
 use crate::cli::member::columns::{base_json, lines, local_json, remote_json, unsent};
+use crate::cli::member::events;
 use crate::cli::member::live::{From, Look, look};
 use crate::cli::member::nobody;
 use crate::cli::member::standing::{Facts, Standing, standing};
@@ -17,7 +18,7 @@ use crate::clock::Clock;
 use crate::model::EmailAddress;
 use crate::reconcile::plan::{Class, MemberPlan, Planned};
 use crate::reconcile::reconcile;
-use crate::state::{Batch, Decision, Parked, Pause, State, TrailEntry};
+use crate::state::{Batch, Decision, MemberEvent, Parked, Pause, State, TrailEntry};
 
 /// How many entries of the trail people are shown; programs are shown all.
 const SHOWN: usize = 20;
@@ -40,6 +41,7 @@ struct View {
     parked: Option<Parked>,
     batch: Option<Batch>,
     trail: Vec<TrailEntry>,
+    events: Vec<MemberEvent>,
     standing: Standing,
     notes: Vec<String>,
 }
@@ -74,9 +76,10 @@ pub(super) async fn run(cli: &Cli, email: &EmailAddress, output: Output) -> Resu
     let standing = standing(facts);
     let limit = if output.json { usize::MAX } else { SHOWN };
     let trail = state.trail(look.trio.id, limit).await.map_err(Fault::failed)?;
+    let events = events::events(&state, &look.trio, email, limit).await?;
     let notes = notes(&state, &look, plan.as_ref()).await?;
     let batch = state.batch_of(look.trio.id).await.map_err(Fault::failed)?;
-    let view = View { email: email.clone(), look, plan, next, parked, batch, trail, standing, notes };
+    let view = View { email: email.clone(), look, plan, next, parked, batch, trail, events, standing, notes };
     if output.json {
         print_json(&json(&view))?;
     } else {
@@ -154,6 +157,7 @@ fn print(view: &View) -> Result<(), Fault> {
         }
     }
     print_trail(view)?;
+    events::print(&view.events)?;
     print_next(view)
 }
 
@@ -246,7 +250,7 @@ fn json(view: &View) -> Value {
         "remote": remote_json(trio, policy),
         "state": view.standing.word, "because": view.standing.because,
         "parked": view.parked.as_ref().map(parked_json),
-        "trail": trail, "next": next,
+        "trail": trail, "events": events::json(&view.events), "next": next,
         "batch": view.batch.as_ref().map(|batch| json!({ "id": batch.handle, "since": batch.begun_at })),
         "conflicts": conflicts, "waits": view.plan.as_ref().and_then(|plan| plan.waits.as_ref()),
         "meeting": view.plan.as_ref().map(|plan| plan.meeting),

@@ -1,6 +1,6 @@
 //! What would be created, in the words in which it is printed before and after.
 
-use crate::cli::fit::{Lacking, MAX_MERGE_TAG, WebhookPlace};
+use crate::cli::fit::{Lacking, MAX_MERGE_TAG, WebhookPlace, WebhookStep};
 use crate::config::MergeFieldConfig;
 
 /// What the audience lacks, the webhook among it.
@@ -8,8 +8,8 @@ use crate::config::MergeFieldConfig;
 pub(super) struct Missing {
     /// Merge fields, categories and interests.
     pub(super) lacking: Lacking,
-    /// The webhook, where the configuration asks for one and the audience has none.
-    pub(super) webhook: Option<WebhookPlace>,
+    /// The webhook, where the configuration asks for one, and what is to be done about it.
+    pub(super) webhook: Option<(WebhookPlace, Vec<WebhookStep>)>,
 }
 
 impl Missing {
@@ -20,8 +20,16 @@ impl Missing {
             lines.extend(category.id.is_none().then(|| category_line(&category.title)));
             lines.extend(category.interests.iter().map(|name| interest_line(&category.title, name)));
         }
-        lines.extend(self.webhook.as_ref().map(webhook_line));
+        let steps =
+            self.webhook.iter().flat_map(|(place, steps)| steps.iter().map(move |step| (place, step)));
+        lines.extend(steps.map(|(place, step)| webhook_line(place, step)));
         lines
+    }
+
+    /// Whether a webhook will be made, of which Mailchimp tells a secret.
+    pub(super) fn makes_a_webhook(&self) -> bool {
+        let steps = self.webhook.iter().flat_map(|(_, steps)| steps);
+        steps.into_iter().any(|step| matches!(step, WebhookStep::Create | WebhookStep::Replace { .. }))
     }
 
     /// What is left alone although somebody may expect it.
@@ -58,8 +66,14 @@ pub(super) fn interest_line(title: &str, name: &str) -> String {
     format!("interest {name:?} in {title:?}")
 }
 
-pub(super) fn webhook_line(place: &WebhookPlace) -> String {
-    format!("webhook {}", place.shown)
+pub(super) fn webhook_line(place: &WebhookPlace, step: &WebhookStep) -> String {
+    let what = match step {
+        WebhookStep::Create => "",
+        WebhookStep::Mend { .. } => ": calls for everything that members and staff do, and for nothing else",
+        WebhookStep::Replace { .. } => ": a new one in place of the one whose signing secret is not known",
+        WebhookStep::Remove { .. } => ": the one with another path secret is removed",
+    };
+    format!("webhook {}{what}", place.shown)
 }
 
 /// What members read beside the field on their forms: `first_name` is `First name`.

@@ -1,29 +1,36 @@
-//! The HTTP interface beside the worker: it starts where `[web]` is, and follows the configuration when that is read again.
-//! A socket that the service manager hands over takes the place of the configured address for as long as the process lives.
+//! What goes on beside the worker: received events go into the state, and the HTTP interface is open where `[web]` is. It
+//! follows the configuration when that is read again. A socket that the service manager hands over takes the place of the
+//! configured address for as long as the process lives.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::{Context, Error};
 use listenfd::ListenFd;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::aside::aside;
 use crate::cli::exit::Fault;
 use crate::cli::wiring::Settings;
 use crate::clock::Clock;
 use crate::daemon::Surroundings;
+use crate::intake::{Spool, attend, keep_letterbox};
 use crate::state::State;
 use crate::web::{self, Requests, Terms, Web};
+use crate::worker::{Bell, Health};
 
-/// The interface, where there is one.
+/// What goes on beside the worker.
 pub(super) struct Serving {
     web: Web,
     terms: watch::Sender<Terms>,
     open: Option<Open>,
     /// The socket that was handed over.
     given: Option<std::net::TcpListener>,
+    letterbox: JoinHandle<()>,
+    attending: JoinHandle<()>,
 }
 
 /// A listener and the task that answers on it.
@@ -34,12 +41,17 @@ struct Open {
 }
 
 impl Serving {
-    /// Begins to serve, if the configuration says so.
+    /// Begins to take events up, and to serve if the configuration says so.
     pub(super) async fn start(
         settings: &Settings,
         state: &State,
         surroundings: &Surroundings,
     ) -> Result<Self, Fault> {
+        let spool = Spool::beside(state.path());
+        let folder = spool.clone();
+        aside(move || folder.create()).await.map_err(Fault::failed)?.map_err(Fault::failed)?;
+        let written = Arc::new(Notify::new());
+        let (letterbox, keeping) = keep_letterbox(spool.clone(), written.clone());
         let terms = watch::Sender::new(terms(settings));
         let web = Web {
             clock: Clock::System,
@@ -48,8 +60,21 @@ impl Serving {
             state: state.clone(),
             meter: surroundings.meter.clone(),
             requests: Requests::default(),
+            letterbox,
+            signing: Arc::default(),
+            events: Arc::default(),
+            failures: Arc::default(),
         };
-        let mut serving = Self { web, terms, open: None, given: given()? };
+        let attending = tokio::spawn(take_up_all(
+            state.clone(),
+            spool,
+            settings.config.mailchimp.audience.clone(),
+            written,
+            surroundings.bell.clone(),
+            surroundings.health.subscribe(),
+        ));
+        let letterbox = tokio::spawn(keeping);
+        let mut serving = Self { web, terms, open: None, given: given()?, letterbox, attending };
         serving.open = serving.opened(listen(settings)).await?;
         Ok(serving)
     }
@@ -80,12 +105,35 @@ impl Serving {
         Ok(())
     }
 
-    /// Ends; answers under way are finished first.
+    /// Ends; answers under way are finished first. What is in the spool by then waits for the next start.
     pub(super) async fn end(self) {
-        if let Some(open) = self.open {
+        let Self { web, terms: _, open, given: _, letterbox, attending } = self;
+        if let Some(open) = open {
             open.end().await;
         }
+        drop(web);
+        attending.abort();
+        if let Err(error) = letterbox.await {
+            tracing::error!(error = error.to_string(), "the letterbox for events was left by mistake");
+        }
     }
+}
+
+/// Takes events up as they come. While cycles fail nobody is called: events must not have Mailchimp asked more often.
+async fn take_up_all(
+    state: State,
+    spool: Spool,
+    audience: String,
+    written: Arc<Notify>,
+    bell: Bell,
+    health: watch::Receiver<Health>,
+) {
+    let named = || {
+        if health.borrow().failures == 0 {
+            bell.ring();
+        }
+    };
+    attend(&state, &spool, &audience, &Clock::System, &written, named).await;
 }
 
 impl Open {
@@ -121,5 +169,12 @@ fn listen(settings: &Settings) -> Option<SocketAddr> {
 }
 
 fn terms(settings: &Settings) -> Terms {
-    Terms { interval: settings.config.sync.interval }
+    let web = settings.config.web.as_ref();
+    Terms {
+        interval: settings.config.sync.interval,
+        webhook_path_secret: web.and_then(|web| web.webhook_path_secret.clone()),
+        webhook_signing_secret: web.and_then(|web| web.webhook_signing_secret.clone()),
+        api_token: web.and_then(|web| web.api_token.clone()),
+        events_token: web.and_then(|web| web.events_token.clone()),
+    }
 }

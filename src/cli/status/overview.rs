@@ -56,7 +56,9 @@ pub(super) struct Overview {
     pub(super) cursors: Vec<Cursor>,
     /// The latest event.
     pub(super) last_event: Option<Event>,
-    /// What the mapping names and the audience lacks.
+    /// People who left in Mailchimp in the last day, as polling found, whom no event had named; 0 where none is expected.
+    pub(super) unannounced_opt_outs: u64,
+    /// What the configuration names and the audience lacks.
     pub(super) warnings: Vec<String>,
 }
 
@@ -166,6 +168,7 @@ pub(super) async fn gather(state: &State, now: Timestamp) -> Result<Overview, St
             source: event.source,
             kind: event.kind,
         }),
+        unannounced_opt_outs: 0,
         warnings: schema.map(|schema| schema.warnings).unwrap_or_default(),
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::mailchimp::AudienceError;
 use crate::mailchimp::client::MailchimpClient;
@@ -17,7 +17,7 @@ use crate::mailchimp::provision::NewMergeField;
 use crate::mailchimp::provision::NewWebhook;
 use crate::mailchimp::provision::Offer;
 use crate::mailchimp::provision::ProvisionAudience;
-use crate::mailchimp::provision::Webhook;
+use crate::mailchimp::provision::{WANTED_EVENTS, WANTED_SOURCES, Webhook};
 use crate::mailchimp::refusal::Subject;
 use crate::mailchimp::transport::Method;
 use crate::mailchimp::wire::lists::{WebhookRow, WebhooksAnswer};
@@ -94,24 +94,51 @@ impl ProvisionAudience for MailchimpClient {
     }
 
     async fn create_webhook(&self, url: &str) -> Result<NewWebhook, AudienceError> {
-        let body = json!({
-            "url": url,
-            "events": {
-                "subscribe": true, "unsubscribe": true, "profile": true,
-                "cleaned": true, "upemail": true, "campaign": false,
-            },
-            "sources": {"user": true, "admin": true, "api": false},
-        });
+        let mut body = wanted();
+        body["url"] = json!(url);
         let answer = self.post(Subject::Audience, "/webhooks", &body).await?;
         let mut row: WebhookRow = answer.json()?;
         let signing_secret = row.signing_secret.take().filter(|secret| !secret.expose_secret().is_empty());
         Ok(NewWebhook { webhook: webhook(row), signing_secret })
     }
+
+    async fn mend_webhook(&self, id: &str) -> Result<(), AudienceError> {
+        let target = self.exchange.target(&format!("/webhooks/{}", segment(id)));
+        self.exchange.send(Call::write(Method::Patch, Subject::Part, target, &wanted())).await?.done()
+    }
+
+    async fn remove_webhook(&self, id: &str) -> Result<(), AudienceError> {
+        let target = self.exchange.target(&format!("/webhooks/{}", segment(id)));
+        match self.exchange.send(Call::write(Method::Delete, Subject::Part, target, &Value::Null)).await {
+            Ok(answer) => answer.done(),
+            Err(AudienceError::Refused(refusal)) if refusal.status == 404 => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Every switch of a webhook: one that is not named keeps what it was, whatever that is.
+fn wanted() -> Value {
+    let switches = |all: &[&str], wanted: &[&str]| -> Value {
+        all.iter()
+            .map(|name| ((*name).to_owned(), json!(wanted.contains(name))))
+            .collect::<Map<_, _>>()
+            .into()
+    };
+    let events = [&WANTED_EVENTS[..], &["campaign"]].concat();
+    let sources = [&WANTED_SOURCES[..], &["api"]].concat();
+    json!({ "events": switches(&events, &WANTED_EVENTS), "sources": switches(&sources, &WANTED_SOURCES) })
 }
 
 fn webhook(row: WebhookRow) -> Webhook {
     let on = |flags: BTreeMap<String, bool>| {
         flags.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
     };
-    Webhook { id: row.id, url: row.url, events: on(row.events), sources: on(row.sources) }
+    Webhook {
+        id: row.id,
+        url: row.url,
+        events: on(row.events),
+        sources: on(row.sources),
+        is_signed: row.signing_enabled,
+    }
 }

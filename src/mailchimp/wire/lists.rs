@@ -130,6 +130,8 @@ pub struct WebhookRow {
     /// Whose doing makes it call, by name.
     #[serde(deserialize_with = "text::null_is_empty")]
     pub sources: BTreeMap<String, bool>,
+    /// Whether its calls are signed; webhooks that are older than signatures stay without.
+    pub signing_enabled: bool,
     /// The secret that signs its calls, in the answer to its creation only.
     pub signing_secret: Option<SecretString>,
 }

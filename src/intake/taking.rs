@@ -1,0 +1,313 @@
+//! From the spool into the state.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::aside::aside;
+use crate::clock::Clock;
+use crate::intake::spool::Content;
+use crate::intake::{Received, Spool, SpoolError};
+use crate::mailchimp::refusal::chain;
+use crate::mailchimp::webhook;
+use crate::state::{ReceivedEvent, State, StateError};
+
+/// How often the folder is looked at for what other programs wrote. What came in by HTTP is told at once; looking costs
+/// one listing of a folder that is nearly always empty, and works on every file system and in every container, where a
+/// watch of the kernel's does not.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// After a failure it is tried again after this long.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// So many events go into the state in one transaction: a cycle that is under way waits no longer for it than for a page
+/// of its own.
+const AT_A_TIME: usize = 1_000;
+
+/// What was taken up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TakenUp {
+    /// Events that are in the state now.
+    pub events: usize,
+    /// Addresses that they name.
+    pub addresses: usize,
+    /// Events of other audiences: they are let go.
+    pub foreign: usize,
+    /// Files that could not be read and were put aside.
+    pub damaged: usize,
+}
+
+/// What goes wrong on the way.
+#[derive(Debug, thiserror::Error)]
+pub enum TakingError {
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The work was cut off.
+    #[error("the spool could not be read")]
+    Failed(#[from] tokio::task::JoinError),
+}
+
+/// Takes everything up that waits in the spool; a file is removed once what it holds is in the state.
+///
+/// # Errors
+///
+/// The rest waits.
+pub async fn take_up(
+    state: &State,
+    spool: &Spool,
+    audience: &str,
+    clock: &Clock,
+) -> Result<TakenUp, TakingError> {
+    let now = clock.now();
+    let names = blocking(spool, move |spool| spool.waiting(now)).await?;
+    let mut taken = TakenUp::default();
+    let (mut read, mut events) = (Vec::new(), Vec::new());
+    for name in names {
+        let file = name.clone();
+        match blocking(spool, move |spool| spool.read(&file)).await? {
+            Content::Events(received) => {
+                events
+                    .extend(received.into_iter().filter_map(|event| understood(event, audience, &mut taken)));
+                read.push(name);
+            }
+            Content::Damaged { line } => {
+                put_aside(spool, name, line).await?;
+                taken.damaged += 1;
+            }
+            Content::Gone => (),
+        }
+        if events.len() >= AT_A_TIME {
+            note(state, spool, std::mem::take(&mut read), std::mem::take(&mut events), clock).await?;
+        }
+    }
+    note(state, spool, read, events, clock).await?;
+    Ok(taken)
+}
+
+/// The events into the state, then the files away.
+async fn note(
+    state: &State,
+    spool: &Spool,
+    read: Vec<OsString>,
+    events: Vec<ReceivedEvent>,
+    clock: &Clock,
+) -> Result<(), TakingError> {
+    if !events.is_empty() {
+        state.note_events(events, clock.now()).await?;
+    }
+    blocking(spool, move |spool| read.iter().try_for_each(|name| spool.remove(name))).await
+}
+
+async fn put_aside(spool: &Spool, name: OsString, line: usize) -> Result<(), TakingError> {
+    let path = blocking(spool, move |spool| spool.set_aside(&name)).await?.display().to_string();
+    tracing::error!(path, line, "a file of the spool cannot be read: it was put aside and is not acted on");
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(
+    spool: &Spool,
+    work: impl FnOnce(&Spool) -> Result<T, SpoolError> + Send + 'static,
+) -> Result<T, TakingError> {
+    let spool = spool.clone();
+    Ok(aside(move || work(&spool)).await??)
+}
+
+/// What the state is to keep of an event; nothing of one that happened in another audience.
+fn understood(received: Received, audience: &str, taken: &mut TakenUp) -> Option<ReceivedEvent> {
+    let Received { source, at, body } = received;
+    // Whoever received it understood it; a newer program may have been another one.
+    let (kind, of, addresses) = match webhook::read(&body) {
+        Ok(event) => (event.kind, event.audience, event.addresses),
+        Err(_) => ("unknown".to_owned(), None, Vec::new()),
+    };
+    if of.is_some_and(|of| of != audience) {
+        taken.foreign += 1;
+        return None;
+    }
+    taken.events += 1;
+    taken.addresses += addresses.len();
+    Some(ReceivedEvent { source: source.as_str(), received_at: at, kind, addresses, body })
+}
+
+/// Takes up what is written into the spool, until told to stop; `named` is called each time that an address was named.
+///
+/// What is not taken up at the end waits for the next start.
+pub async fn attend(
+    state: &State,
+    spool: &Spool,
+    audience: &str,
+    clock: &Clock,
+    written: &Notify,
+    named: impl Fn(),
+) {
+    loop {
+        let pause = match take_up(state, spool, audience, clock).await {
+            Ok(taken) => {
+                tell(taken);
+                if taken.addresses > 0 {
+                    named();
+                }
+                LOOK_EVERY
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = chain(&error),
+                    "received events wait in the spool: it is tried again"
+                );
+                TRY_AGAIN_AFTER
+            }
+        };
+        tokio::select! {
+            () = clock.sleep(pause) => (),
+            () = written.notified() => (),
+        }
+    }
+}
+
+fn tell(taken: TakenUp) {
+    let TakenUp { events, addresses: named, foreign, damaged: _ } = taken;
+    if events > 0 {
+        tracing::debug!(events, named, "events were received");
+    }
+    if foreign > 0 {
+        tracing::warn!(events = foreign, "events of another audience were received and let go");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::intake::Source;
+
+    const AUDIENCE: &str = "a1b2c3d4e5";
+
+    struct Scene {
+        _directory: tempfile::TempDir,
+        state: State,
+        spool: Spool,
+        clock: Clock,
+    }
+
+    async fn scene() -> Scene {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let clock = Clock::set_at("2026-03-01T12:00:00Z".parse().unwrap());
+        let state = State::open(&path, &clock).await.unwrap();
+        Scene { _directory: directory, state, spool: Spool::beside(&path), clock }
+    }
+
+    impl Scene {
+        fn put(&self, bodies: &[&str]) {
+            let received = |body: &&str| Received {
+                source: Source::Api,
+                at: self.clock.now(),
+                body: (*body).to_owned(),
+            };
+            self.spool.put(&bodies.iter().map(received).collect::<Vec<_>>()).unwrap();
+        }
+
+        async fn take_up(&self) -> TakenUp {
+            take_up(&self.state, &self.spool, AUDIENCE, &self.clock).await.unwrap()
+        }
+
+        async fn pending(&self) -> Vec<String> {
+            let pending = self.state.pending(None, 5_000).await.unwrap();
+            pending.into_iter().map(|pending| pending.address.key()).collect()
+        }
+
+        fn waiting(&self) -> usize {
+            self.spool.waiting(self.clock.now()).unwrap().len()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_goes_into_the_state_and_only_then_away() {
+        let scene = scene().await;
+        assert_eq!(scene.take_up().await, TakenUp::default());
+        scene.put(&["type=unsubscribe&data[email]=a%40b.test", "type=campaign&data[id]=1"]);
+        scene.put(&["type=upemail&data[new_email]=n%40b.test&data[old_email]=o%40b.test"]);
+        let taken = TakenUp { events: 3, addresses: 3, ..TakenUp::default() };
+        assert_eq!(scene.take_up().await, taken);
+        assert_eq!(scene.pending().await, ["a@b.test", "n@b.test", "o@b.test"]);
+        assert_eq!(scene.waiting(), 0);
+        assert_eq!(scene.state.last_event().await.unwrap().unwrap().source, "api");
+    }
+
+    #[tokio::test]
+    async fn what_the_state_cannot_take_waits() {
+        let scene = scene().await;
+        scene.put(&["type=unsubscribe&data[email]=a%40b.test"]);
+        let state = rusqlite::Connection::open(scene.state.path()).unwrap();
+        state.execute_batch("ALTER TABLE events RENAME TO elsewhere").unwrap();
+        assert!(take_up(&scene.state, &scene.spool, AUDIENCE, &scene.clock).await.is_err());
+        assert_eq!((scene.waiting(), scene.pending().await.len()), (1, 0));
+        state.execute_batch("ALTER TABLE elsewhere RENAME TO events").unwrap();
+        assert_eq!(scene.take_up().await.events, 1);
+        assert_eq!((scene.waiting(), scene.pending().await.len()), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn more_than_go_into_the_state_at_a_time_all_get_there() {
+        let scene = scene().await;
+        let bodies: Vec<String> =
+            (0..AT_A_TIME + 2).map(|n| format!("type=x&data[email]=p{n}%40b.test")).collect();
+        let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+        for bodies in bodies.chunks(300) {
+            scene.put(bodies);
+        }
+        assert_eq!(scene.take_up().await.events, AT_A_TIME + 2);
+        assert_eq!((scene.waiting(), scene.pending().await.len()), (0, AT_A_TIME + 2));
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_keeps_no_other_one_waiting() {
+        let scene = scene().await;
+        scene.put(&["type=unsubscribe&data[email]=a%40b.test"]);
+        std::fs::write(scene.spool.folder().join("0"), "half an ev").unwrap();
+        std::fs::create_dir(scene.spool.folder().join("1")).unwrap();
+        scene.put(&["type=unsubscribe&data[email]=b%40b.test"]);
+        assert_eq!(scene.take_up().await, TakenUp { events: 2, addresses: 2, damaged: 2, foreign: 0 });
+        assert_eq!((scene.waiting(), scene.spool.count_damaged()), (0, 2));
+    }
+
+    #[tokio::test]
+    async fn what_happened_in_another_audience_is_let_go() {
+        let scene = scene().await;
+        let event = |list: &str| format!("type=x&data[list_id]={list}&data[email]={list}%40b.test");
+        scene.put(&[&event(AUDIENCE), &event("another"), "type=x&data[email]=unsaid%40b.test"]);
+        assert_eq!(scene.take_up().await, TakenUp { events: 2, addresses: 2, foreign: 1, damaged: 0 });
+        assert_eq!(scene.pending().await, [format!("{AUDIENCE}@b.test"), "unsaid@b.test".to_owned()]);
+    }
+
+    #[tokio::test]
+    async fn whoever_wants_to_know_is_called_only_where_somebody_was_named() {
+        let scene = scene().await;
+        scene.put(&["type=campaign&data[id]=1"]);
+        let named = AtomicUsize::new(0);
+        let count = || {
+            named.fetch_add(1, Ordering::Relaxed);
+        };
+        let written = Notify::new();
+        let attending = attend(&scene.state, &scene.spool, AUDIENCE, &scene.clock, &written, count);
+        let watching = async {
+            while scene.waiting() > 0 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(named.load(Ordering::Relaxed), 0);
+            scene.put(&["type=unsubscribe&data[email]=a%40b.test"]);
+            while named.load(Ordering::Relaxed) == 0 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!((scene.waiting(), scene.pending().await.len()), (0, 1));
+        };
+        tokio::select! {
+            () = attending => (),
+            () = watching => (),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `/webhook/{path secret}`: Mailchimp's own calls.
+//!
+//! Nothing here says 410, which would switch the webhook off for good, and what is not acted on though it was rightly sent
+//! is answered like anything else: to send it again would change nothing.
+
+use std::sync::atomic::Ordering;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+
+use crate::intake::{Received, Source};
+use crate::mailchimp::webhook::{SIGNATURE_HEADER, Signature, check_signature, split};
+use crate::web::Web;
+use crate::web::bodies::whole;
+use crate::web::secrets::are_equal;
+
+/// What Mailchimp sends has a few thousand bytes; a hundred long fields and groups have less than this.
+const BODY_BYTES: usize = 256 << 10;
+
+/// Answers Mailchimp's validator.
+pub(super) async fn validate(State(web): State<Web>, Path(secret): Path<String>) -> StatusCode {
+    if is_ours(&web, &secret) { StatusCode::OK } else { StatusCode::NOT_FOUND }
+}
+
+/// Receives an event: it is on the disk when this answers with a success.
+pub(super) async fn receive(
+    State(web): State<Web>,
+    Path(secret): Path<String>,
+    headers: HeaderMap,
+    request: Request,
+) -> StatusCode {
+    // Nothing is read of a stranger's body.
+    if !is_ours(&web, &secret) {
+        return StatusCode::NOT_FOUND;
+    }
+    let body = match whole(request.into_body(), BODY_BYTES).await {
+        Ok(body) => body,
+        Err(status) => return status,
+    };
+    let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
+    match signed(&web, signature, &body).await {
+        Ok(Signature::Right) => (),
+        Ok(Signature::Stale) => {
+            web.events.stale.fetch_add(1, Ordering::Relaxed);
+            tracing::info!("an event was signed long ago: it is not acted on");
+            return StatusCode::OK;
+        }
+        Ok(Signature::Wrong) => {
+            web.events.forged.fetch_add(1, Ordering::Relaxed);
+            return StatusCode::FORBIDDEN;
+        }
+        Err(status) => return status,
+    }
+    let bodies = match split(&body) {
+        Ok(bodies) => bodies,
+        Err(error) => {
+            web.events.not_understood.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(error = error.to_string(), "Mailchimp sent what is no event");
+            return StatusCode::OK;
+        }
+    };
+    let at = web.clock.now();
+    web.store(bodies.into_iter().map(|body| Received { source: Source::Webhook, at, body }).collect()).await
+}
+
+fn is_ours(web: &Web, secret: &str) -> bool {
+    let terms = web.terms.borrow();
+    terms.webhook_path_secret.as_ref().is_some_and(|ours| are_equal(ours, secret))
+}
+
+/// What the signature shows; right where nobody ever told us a secret. One that was told a moment ago is looked for before
+/// anything is called wrong.
+async fn signed(web: &Web, header: Option<&str>, body: &[u8]) -> Result<Signature, StatusCode> {
+    let check = |known: &[secrecy::SecretString]| check_signature(header, body, known, web.clock.now());
+    let known = web.signing.known(web).await?;
+    if known.is_empty() {
+        return Ok(Signature::Right);
+    }
+    match check(&known) {
+        Signature::Wrong => Ok(check(&web.signing.known_afresh(web).await?)),
+        shown => Ok(shown),
+    }
+}

@@ -1,0 +1,104 @@
+//! Events that others forward: who may, in which form, and what a program can do while no daemon runs.
+
+use rosterd::intake::{Received, Source};
+use rosterd::reconcile::policy::Policy;
+
+use crate::served::{API_TOKEN, EVENTS_TOKEN, Served};
+use crate::world::World;
+
+const PATH: &str = "/api/v1/events";
+
+async fn served() -> Served {
+    let world = World::adopted(Policy::default(), |world| world.register_many(20)).await;
+    world.sync().await;
+    Served::over(world).await
+}
+
+async fn post(served: &Served, token: &str, body: &str) -> (u16, String) {
+    served.post(PATH, &[("authorization", &format!("Bearer {token}"))], body).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forwarded_events_are_as_good_as_mailchimps_own() {
+    let served = served().await;
+    let person = served.world.person();
+    (1..=5).for_each(|number| person.unsubscribe(&format!("p{number}@alliance.test")).unwrap());
+    let stored = |number: usize| (200, format!("{{\"stored\":{number}}}\n"));
+    let form = "type=unsubscribe&data%5Bemail%5D=p1%40alliance.test";
+    assert_eq!(post(&served, EVENTS_TOKEN, form).await, stored(1));
+    let object = r#"{"type":"unsubscribe","data":{"email":"p2@alliance.test"}}"#;
+    assert_eq!(post(&served, API_TOKEN, object).await, stored(1));
+    let many = r#"[{"type":"unsubscribe","data":{"email":"p3@alliance.test"}},
+        "type=unsubscribe&data[email]=p4%40alliance.test"]"#;
+    assert_eq!(post(&served, EVENTS_TOKEN, many).await, stored(2));
+    // A program wrote it while no daemon ran, or beside one.
+    let body = "type=unsubscribe&data[email]=p5%40alliance.test".to_owned();
+    served.spool().put(&[Received { source: Source::Spool, at: served.world.clock.now(), body }]).unwrap();
+    served
+        .until(|served| {
+            (1..=5).all(|n| served.world.says_locally(&format!("p{n}@alliance.test")) == "unsubscribed")
+        })
+        .await;
+    served.until_settled().await;
+    let mut kept = served.kept();
+    kept.sort();
+    assert_eq!(kept.iter().filter(|kept| *kept == "api unsubscribe").count(), 4);
+    assert_eq!(kept.last().unwrap(), "spool unsubscribe");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_shows_a_token_may_post_and_all_or_nothing_is_taken() {
+    let served = served().await;
+    let form = "type=unsubscribe&data[email]=p1%40alliance.test";
+    for headers in [&[][..], &[("authorization", "Bearer wrong")], &[("authorization", EVENTS_TOKEN)]] {
+        assert_eq!(served.post(PATH, headers, form).await.0, 401, "{headers:?}");
+    }
+    let (status, said) = post(&served, EVENTS_TOKEN, r#"[{"type":"a"},{"data":1}]"#).await;
+    assert_eq!((status, said.as_str()), (400, "{\"error\":\"event 2 has no `type`\"}\n"));
+    assert_eq!(post(&served, EVENTS_TOKEN, &"a".repeat(2 << 20)).await.0, 413);
+    assert_eq!(served.get(PATH).await.0, 405);
+    served.configure(|terms| terms.events_token = None);
+    assert_eq!(post(&served, EVENTS_TOKEN, form).await.0, 401);
+    served.configure(|terms| terms.api_token = None);
+    assert_eq!(post(&served, API_TOKEN, form).await.0, 404, "what no token opens is not there");
+    served.until_settled().await;
+    assert_eq!(served.kept(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_fails_is_limited() {
+    let served = served().await;
+    let mut refused = std::collections::BTreeMap::new();
+    for _ in 0..200 {
+        *refused.entry(post(&served, "wrong", "").await.0).or_insert(0) += 1;
+    }
+    let told = refused[&401];
+    assert!((60..100).contains(&told) && refused[&429] == 200 - told, "{refused:?}");
+    for number in 0..200 {
+        let form = format!("type=campaign&data[id]={number}");
+        assert_eq!(post(&served, EVENTS_TOKEN, &form).await.0, 200, "{number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_idle_connections_keep_no_event_out() {
+    let served = served().await;
+    let mut idle = Vec::new();
+    for _ in 0..most_connections() {
+        idle.push(tokio::net::TcpStream::connect(served.address).await.unwrap());
+    }
+    let begun = std::time::Instant::now();
+    let form = "type=unsubscribe&data[email]=p1%40alliance.test";
+    assert_eq!(post(&served, EVENTS_TOKEN, form).await.0, 200);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(served.get("/readyz").await, (200, "ready\n".to_owned()));
+    assert_eq!(served.get("/healthz").await, (200, "alive\n".to_owned()));
+}
+
+/// A thousand, or as many as this machine lets a process have beside the other end of them.
+fn most_connections() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let most: usize = line.split_whitespace().nth(3).unwrap().parse().unwrap_or(usize::MAX);
+    most.saturating_sub(700).min(1_000)
+}
