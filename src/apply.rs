@@ -113,6 +113,18 @@ pub enum ApplyError {
     },
 }
 
+impl ApplyError {
+    /// Whether the configuration is at fault.
+    pub fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::Local(error) => error.is_misconfigured(),
+            Self::Remote(error) => error.is_misconfigured(),
+            Self::State(error) => error.is_misconfigured(),
+            Self::Stopped | Self::EqualUnknowns { .. } => false,
+        }
+    }
+}
+
 /// What the rest of a round has to know of what was carried out in it: of its plan, and of that plan made again where it
 /// was left for whoever was named.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cycle::Cycle;
 use crate::mailchimp::meter::Meter;
-use crate::worker::{Bell, Health, Rhythm, work};
+use crate::worker::{Desk, Health, Rhythm, work};
 
 pub use alerts::Alerts;
 pub use supervisor::Supervisor;
@@ -79,11 +79,11 @@ impl Signals {
     }
 }
 
-/// What outlives a change of the configuration: who wakes the loop, how it fares, and who is told of it.
+/// What outlives a change of the configuration: where the loop is asked for cycles, how it fares, and who is told of it.
 #[derive(Debug, Default)]
 pub struct Surroundings {
-    /// What wakes the loop.
-    pub bell: Bell,
+    /// Where the loop is asked for cycles.
+    pub desk: Desk,
     /// How the loop fares.
     pub health: watch::Sender<Health>,
     /// What was asked of Mailchimp.
@@ -99,10 +99,10 @@ pub async fn run(
     surroundings: &mut Surroundings,
     signals: &mut Signals,
 ) -> Ended {
-    let Surroundings { bell, health, meter, supervisor } = surroundings;
+    let Surroundings { desk, health, meter, supervisor } = surroundings;
     tracing::info!(interval_s = rhythm.interval.as_secs(), "rosterd is running");
     supervisor.ready(&health.borrow());
-    let worker = work(cycle, rhythm, bell, health, &cycle.stop);
+    let worker = work(cycle, rhythm, desk, health, &cycle.stop);
     let mut worker = std::pin::pin!(worker);
     let (mut turns, mut steps) = (health.subscribe(), cycle.progress.subscribe());
     let ended = loop {

@@ -21,8 +21,8 @@
 //! | [`observe`](mod@observe), [`apply`](mod@apply) | reading both sides; writing them |
 //! | [`intake`] | events on their way in: written down before they are answered, then into the state |
 //! | [`cycle`] | one cycle |
-//! | [`worker`] | the loop |
-//! | [`web`] | the HTTP interface |
+//! | [`worker`] | the loop, and the desk where it is asked for a cycle |
+//! | [`web`], [`control`] | the HTTP interface; the socket over which commands ask a running daemon |
 //! | [`daemon`] | the process around them |
 //! | [`sandbox`] | the pretend Mailchimp |
 //! | [`cli`] | the commands |
@@ -49,6 +49,7 @@ pub mod aside;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod cycle;
 pub mod daemon;
 pub mod intake;

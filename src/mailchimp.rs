@@ -194,6 +194,14 @@ impl AudienceError {
         }
     }
 
+    /// Whether the configuration is at fault: a key or an audience that Mailchimp does not know.
+    pub fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::Fatal { .. } | Self::Protocol { .. } => true,
+            Self::Refused(_) | Self::Busy { .. } | Self::Lost { .. } | Self::Unreadable { .. } => false,
+        }
+    }
+
     /// Whether trying the same again is useless until something changes on either side.
     pub fn is_permanent(&self) -> bool {
         matches!(

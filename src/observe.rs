@@ -91,6 +91,18 @@ pub enum ObserveError {
     Stopped,
 }
 
+impl ObserveError {
+    /// Whether the configuration is at fault.
+    pub fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::Local(error) => error.is_misconfigured(),
+            Self::Remote(error) => error.is_misconfigured(),
+            Self::State(error) => error.is_misconfigured(),
+            Self::Stopped => false,
+        }
+    }
+}
+
 /// Reads both sides into the mirror.
 pub async fn observe(
     sources: &Sources,

@@ -205,6 +205,14 @@ pub enum RegisterError {
 }
 
 impl RegisterError {
+    /// Whether the configuration is at fault: the register is not as it says.
+    pub fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::Mapping { .. } => true,
+            Self::Busy { .. } | Self::Refused { .. } | Self::Failed { .. } => false,
+        }
+    }
+
     /// Whether trying the same write again is useless until the row changes.
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Refused { .. })

@@ -1,5 +1,7 @@
 //! The loop: tick, bell or stop; one cycle; back off after failures.
 
+mod desk;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use crate::cycle::{Adoption, Cycle, CycleError, Report};
 use crate::mailchimp::refusal::chain;
 use crate::observe::Scope;
 use crate::telemetry::tally::Tally;
+
+pub use desk::{Desk, Failure, Stage, Ticket, Wish};
 
 /// After failures the distance between cycles doubles up to this: a fatal error is tried again at it, too.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(15);
@@ -118,17 +122,17 @@ impl Operations {
 pub async fn work(
     cycle: &Cycle,
     rhythm: Rhythm,
-    bell: &Bell,
+    desk: &Desk,
     health: &watch::Sender<Health>,
     stop: &CancellationToken,
 ) {
     loop {
-        one_cycle(cycle, rhythm, health).await;
+        one_cycle(cycle, rhythm, desk, health).await;
         let pause = pause(rhythm.interval, &health.borrow());
         tokio::select! {
             () = stop.cancelled() => return,
             () = wait(cycle, pause, rhythm.beat, health) => (),
-            () = bell.rung() => (),
+            () = desk.bell().rung() => (),
         }
     }
 }
@@ -144,14 +148,22 @@ async fn wait(cycle: &Cycle, pause: Duration, beat: Duration, health: &watch::Se
     }
 }
 
-/// One turn of the loop: a cycle of the scope that is due, and what came of it made known.
-pub async fn one_cycle(cycle: &Cycle, rhythm: Rhythm, health: &watch::Sender<Health>) {
+/// One turn of the loop: a cycle of the scope that is due or asked for, and what came of it made known.
+pub async fn one_cycle(cycle: &Cycle, rhythm: Rhythm, desk: &Desk, health: &watch::Sender<Health>) {
     let full_failed = health.borrow().full_failed;
     let began = cycle.clock.now();
+    let asked = desk.take();
     let (scope, result) = match due(cycle, rhythm, full_failed).await {
-        Ok(scope) => (scope, cycle.run(scope, Adoption::Ask).await),
+        Ok(due) => {
+            let wish = Wish { scope: due, adoption: Adoption::Ask };
+            let Wish { scope, adoption } = asked.wish().map_or(wish, |asked| wish.and(asked));
+            (scope, cycle.run(scope, adoption).await)
+        }
         Err(error) => (Scope::Incremental, Err(error)),
     };
+    if !result.as_ref().is_err_and(CycleError::is_stop) {
+        asked.tell(&result);
+    }
     match &result {
         Ok(report) => tell(report),
         Err(error) if error.is_stop() => {

@@ -6,7 +6,7 @@ use crate::cli::exit::Fault;
 use crate::cli::shown::cut;
 use crate::cycle::ADOPTION;
 use crate::reconcile::plan::Operation;
-use crate::state::{Decision, Place, State};
+use crate::state::{Decision, State};
 
 /// How many operations are read at a time.
 const PAGE: usize = 500;
@@ -30,33 +30,51 @@ struct Deed {
 /// What the planned adoption would do, a few lines of at most 80 columns; `None` where none waits for an answer.
 pub(super) async fn adoption(state: &State) -> Result<Option<Vec<String>>, Fault> {
     let holds = state.holds().await.map_err(Fault::failed)?;
-    let Some(hold) = holds.iter().find(|hold| hold.class == ADOPTION && hold.decision == Decision::Open)
-    else {
+    let (adoptions, others): (Vec<_>, Vec<_>) = holds
+        .into_iter()
+        .filter(|hold| hold.decision == Decision::Open)
+        .partition(|hold| hold.class == ADOPTION);
+    if adoptions.is_empty() {
         return Ok(None);
-    };
-    let (mut deeds, mut after): (BTreeMap<(u8, &str), Deed>, _) = (BTreeMap::new(), Place::default());
-    loop {
-        let page = state.planned(after, PAGE).await.map_err(Fault::failed)?;
-        let Some(last) = page.last() else { break };
-        after = last.place();
-        for staged in page.iter().filter(|staged| staged.held.as_ref() == Some(&hold.id)) {
-            let deed = deeds.entry(words(&staged.planned.operation)).or_default();
-            deed.count += 1;
-            if deed.names.len() < NAMED {
-                deed.names.push(staged.email.to_string());
-            }
-        }
+    }
+    let mut deeds = BTreeMap::new();
+    for hold in &adoptions {
+        gather(state, &hold.id, &mut deeds).await?;
     }
     let mut lines =
         vec!["The register and the audience meet for the first time. With a yes there will be".to_owned()];
     lines.extend(deeds.iter().flat_map(|((_, words), deed)| told(words, deed)));
     lines.push("Rosterd mails nobody; contacts that it creates may start automations that the".to_owned());
     lines.push("account has set up.".to_owned());
-    if holds.iter().any(|other| other.class != ADOPTION && other.decision == Decision::Open) {
+    if !others.is_empty() {
         lines.push("What else is held, a yes does not cover: rosterd held".to_owned());
     }
-    lines.push(format!("All of it, line by line: rosterd held {}", hold.id));
+    // What came while the first waited is a hold of its own.
+    let ids = adoptions.iter().map(|hold| format!("rosterd held {}", hold.id));
+    lines.push(format!("All of it, line by line: {}", ids.collect::<Vec<_>>().join(", ")));
     Ok(Some(lines))
+}
+
+/// Adds up what a hold lists.
+async fn gather(
+    state: &State,
+    id: &str,
+    deeds: &mut BTreeMap<(u8, &'static str), Deed>,
+) -> Result<(), Fault> {
+    let mut after = 0;
+    loop {
+        let page = state.held_operations(id.to_owned(), after, PAGE).await.map_err(Fault::failed)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.seq;
+        for held in &page {
+            let Some(planned) = &held.planned else { continue };
+            let deed = deeds.entry(words(&planned.operation)).or_default();
+            deed.count += 1;
+            if deed.names.len() < NAMED {
+                deed.names.push(held.email.to_string());
+            }
+        }
+    }
 }
 
 fn told(words: &str, deed: &Deed) -> [String; 2] {

@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::DemoArgs;
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::output::say;
+use crate::control;
+use crate::cycle::Cycle;
 use crate::daemon::{self, Signals, Surroundings};
 use crate::worker::Rhythm;
 
@@ -36,6 +38,7 @@ async fn serve(stage: &Stage) -> Result<(), Fault> {
     say("The daemon and the sandbox keep running; Ctrl-C ends both. Try, elsewhere:")?;
     say(&format!("  export ROSTERD_CONFIG={config}"))?;
     say("  rosterd status")?;
+    say("  rosterd sync --full")?;
     say("  rosterd member show w.odhiambo@lakeside-counties.test")?;
     say("  rosterd groups")?;
     say("Somebody leaves by the link in a newsletter:")?;
@@ -51,6 +54,11 @@ async fn serve(stage: &Stage) -> Result<(), Fault> {
         beat: std::time::Duration::from_secs(2),
     };
     let mut signals = Signals::listen().map_err(Fault::failed)?;
-    daemon::run(&stage.cycle, rhythm, &mut Surroundings::default(), &mut signals).await;
+    let mut surroundings = Surroundings::default();
+    let desk = surroundings.desk.clone();
+    let cycle = Cycle { progress: desk.progress().clone(), ..stage.cycle.clone() };
+    let control = control::serve(cycle.state.clone(), desk, cycle.clock.clone()).map_err(Fault::failed)?;
+    daemon::run(&cycle, rhythm, &mut surroundings, &mut signals).await;
+    control.close().await;
     Ok(())
 }

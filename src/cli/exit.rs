@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use crate::apply::ApplyError;
 use crate::cli::output::NobodyReads;
 use crate::cycle::CycleError;
 use crate::mailchimp::AudienceError;
@@ -59,55 +58,27 @@ impl Fault {
 
     /// What the audience answered: a key or an audience that Mailchimp does not know is a matter of the configuration.
     pub(super) fn of_audience(error: AudienceError) -> Self {
-        match error {
-            AudienceError::Fatal { .. } | AudienceError::Protocol { .. } => Self::usage(error),
-            AudienceError::Refused(_)
-            | AudienceError::Busy { .. }
-            | AudienceError::Lost { .. }
-            | AudienceError::Unreadable { .. } => Self::failed(error),
-        }
+        if error.is_misconfigured() { Self::usage(error) } else { Self::failed(error) }
     }
 
     /// What the register answered: one that is not as configured is a matter of the configuration.
     pub(super) fn of_register(error: RegisterError) -> Self {
-        match error {
-            RegisterError::Mapping { .. } => Self::usage(error),
-            RegisterError::Busy { .. } | RegisterError::Refused { .. } | RegisterError::Failed { .. } => {
-                Self::failed(error)
-            }
-        }
+        if error.is_misconfigured() { Self::usage(error) } else { Self::failed(error) }
     }
 
     /// What is wrong with the state: one that belongs to others is a matter of the configuration.
     pub(super) fn of_state(error: StateError) -> Self {
-        match error {
-            StateError::OtherIdentity { .. } | StateError::Foreign { .. } => Self::usage(error),
-            error => Self::failed(error),
-        }
+        if error.is_misconfigured() { Self::usage(error) } else { Self::failed(error) }
     }
 
     /// Why both sides could not be read.
     pub(super) fn of_observation(error: ObserveError) -> Self {
-        match error {
-            ObserveError::Remote(error) => Self::of_audience(error),
-            ObserveError::Local(error) => Self::of_register(error),
-            ObserveError::State(error) => Self::of_state(error),
-            ObserveError::Stopped => Self::failed(error),
-        }
+        if error.is_misconfigured() { Self::usage(error) } else { Self::failed(error) }
     }
 
     /// Why a cycle ended early.
     pub(super) fn of_cycle(error: CycleError) -> Self {
-        match error {
-            CycleError::Observe(error) => Self::of_observation(error),
-            CycleError::State(error) => Self::of_state(error),
-            CycleError::Apply(ApplyError::Remote(error)) => Self::of_audience(error),
-            CycleError::Apply(ApplyError::Local(error)) => Self::of_register(error),
-            CycleError::Apply(ApplyError::State(error)) => Self::of_state(error),
-            CycleError::Apply(error @ (ApplyError::Stopped | ApplyError::EqualUnknowns { .. })) => {
-                Self::failed(error)
-            }
-        }
+        if error.is_misconfigured() { Self::usage(error) } else { Self::failed(error) }
     }
 
     /// The error itself.

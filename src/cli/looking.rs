@@ -2,17 +2,16 @@
 
 use crate::cli::Cli;
 use crate::cli::exit::Fault;
+use crate::cli::wiring::state_path;
 use crate::clock::Clock;
-use crate::config::{ProcessEnvironment, StateConfig, locate};
 use crate::state::{State, StateError};
 
 /// Opens the state for looking at it; whoever may only read the file gets a private copy.
 pub(super) async fn state_to_look_at(cli: &Cli) -> Result<State, Fault> {
-    let path = locate(cli.config.as_deref(), &ProcessEnvironment);
-    let config = StateConfig::load(&path).map_err(Fault::usage)?;
-    let opened = match State::open_shared(&config.path).await {
+    let path = state_path(cli)?;
+    let opened = match State::open_shared(&path).await {
         Err(StateError::Inaccessible { .. } | StateError::Older { .. }) => {
-            State::copy_for_plan(&config.path, &Clock::System).await
+            State::copy_for_plan(&path, &Clock::System).await
         }
         opened => opened,
     };

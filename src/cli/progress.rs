@@ -45,6 +45,7 @@ impl Drop for Bar {
 fn words(phase: Phase) -> &'static str {
     match phase {
         Phase::Waiting => "starting",
+        Phase::Queued => "after another cycle",
         Phase::ReadingRegister => "reading the register",
         Phase::ReadingAudience => "reading the audience",
         Phase::Reconciling => "deciding",

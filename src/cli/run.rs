@@ -11,10 +11,12 @@ use crate::cli::run::serving::Serving;
 use crate::cli::run::start::start;
 use crate::cli::wiring::Settings;
 use crate::clock::Clock;
+use crate::control::{self, ControlSocket};
 use crate::cycle::{Cycle, forget_schema_age};
 use crate::daemon::{self, Alerts, Ended, Signals, Surroundings};
+use crate::mailchimp::refusal::chain;
 use crate::state::State;
-use crate::worker::Rhythm;
+use crate::worker::{Desk, Rhythm};
 
 /// Runs until SIGTERM or SIGINT; SIGHUP reads the configuration again, and a wrong one leaves the old in force.
 pub(super) async fn run(cli: &Cli) -> Result<Ending, Fault> {
@@ -30,10 +32,26 @@ pub(super) async fn run(cli: &Cli) -> Result<Ending, Fault> {
         surroundings.health.subscribe(),
         Clock::System,
     );
+    let control = listen(&state, &surroundings.desk);
     let mut beside = Beside { serving, alerts };
     let ending = run_cycles(cli, &mut settings, &state, &mut surroundings, &mut beside, &mut signals).await;
+    if let Some(control) = control {
+        control.close().await;
+    }
     beside.serving.end().await;
     ending
+}
+
+/// Opens the control socket. Members are kept in step without it, too: what is wrong with it is said, and nothing more.
+fn listen(state: &State, desk: &Desk) -> Option<ControlSocket> {
+    match control::serve(state.clone(), desk.clone(), Clock::System) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            let error = chain(&error);
+            tracing::error!(error, "commands cannot ask this daemon for anything before it is restarted");
+            None
+        }
+    }
 }
 
 /// What works beside the cycles.
@@ -50,11 +68,12 @@ async fn run_cycles(
     beside: &mut Beside,
     signals: &mut Signals,
 ) -> Result<Ending, Fault> {
-    let Some(mut cycle) = start(cli, settings, state, signals, &mut surroundings.supervisor).await? else {
+    let Some(mut cycle) = start(cli, settings, state, surroundings, signals).await? else {
         return Ok(Ending::Done);
     };
     forget_schema_age(state, &cycle.clock).await.map_err(Fault::failed)?;
     loop {
+        cycle.progress = surroundings.desk.progress().clone();
         let rhythm = rhythm(settings, surroundings.supervisor.beat());
         match daemon::run(&cycle, rhythm, surroundings, signals).await {
             Ended::Stopped => return Ok(Ending::Done),

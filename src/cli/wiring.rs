@@ -230,10 +230,14 @@ pub(super) fn client(
     MailchimpClient::new(options, mapping, Clock::System, Arc::new(transport)).map_err(Fault::usage)
 }
 
+/// Where the state is: all that somebody needs to know who asks the daemon, or only looks.
+pub(super) fn state_path(cli: &Cli) -> Result<PathBuf, Fault> {
+    let path = locate(cli.config.as_deref(), &ProcessEnvironment);
+    Ok(StateConfig::load(&path).map_err(Fault::usage)?.path)
+}
+
 /// The state beside a running daemon: for the small decisions of people.
 pub(super) async fn shared_state(cli: &Cli) -> Result<State, Fault> {
-    let path = locate(cli.config.as_deref(), &ProcessEnvironment);
-    let config = StateConfig::load(&path).map_err(Fault::usage)?;
     // Where there is none yet, the error says what makes it.
-    State::open_shared(&config.path).await.map_err(Fault::of_state)
+    State::open_shared(state_path(cli)?).await.map_err(Fault::of_state)
 }

@@ -30,6 +30,15 @@ impl CycleError {
         matches!(remote, AudienceError::Fatal { .. })
     }
 
+    /// Whether the configuration is at fault: no other attempt helps before somebody mends it.
+    pub fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::Observe(error) => error.is_misconfigured(),
+            Self::Apply(error) => error.is_misconfigured(),
+            Self::State(error) => error.is_misconfigured(),
+        }
+    }
+
     /// Whether the cycle ended because the process was told to stop.
     pub fn is_stop(&self) -> bool {
         matches!(self, Self::Observe(ObserveError::Stopped) | Self::Apply(ApplyError::Stopped))

@@ -203,6 +203,25 @@ fn has_no_room(error: &rusqlite::Error) -> bool {
 }
 
 impl StateError {
+    /// Whether the configuration is at fault: the file is somebody else's.
+    pub fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::OtherIdentity { .. } | Self::Foreign { .. } => true,
+            Self::NoDirectory { .. }
+            | Self::Missing { .. }
+            | Self::Locked { .. }
+            | Self::Newer { .. }
+            | Self::Older { .. }
+            | Self::Damaged { .. }
+            | Self::DiskFull { .. }
+            | Self::Busy { .. }
+            | Self::Inaccessible { .. }
+            | Self::NoSuchHold { .. }
+            | Self::HoldIsDone { .. }
+            | Self::Failed { .. } => false,
+        }
+    }
+
     /// What the system said of a file that is not read or written by SQLite.
     pub(crate) fn of_system(path: &Path, source: io::Error) -> Self {
         let (path, kind, source) = (path.to_owned(), source.kind(), Box::new(source));

@@ -10,7 +10,7 @@ use rosterd::mailchimp::meter::Meter;
 use rosterd::mailchimp::provision::ProvisionAudience;
 use rosterd::state::keep_signing_secret;
 use rosterd::web::{self, Requests, Terms, Web};
-use rosterd::worker::{Bell, Health, Rhythm, work};
+use rosterd::worker::{Desk, Health, Rhythm, work};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use tokio::net::TcpListener;
@@ -189,15 +189,15 @@ fn work_beside(
     health: watch::Sender<Health>,
     stop: &CancellationToken,
 ) {
-    let (cycle, bell) = (world.cycle.clone(), Bell::default());
+    let (cycle, desk) = (world.cycle.clone(), Desk::default());
     let (state, spool, clock) = (cycle.state.clone(), spool.clone(), world.clock.clone());
-    let (audience, ring, token) = (world.sandbox.audience_id(), bell.clone(), stop.clone());
+    let (audience, ring, token) = (world.sandbox.audience_id(), desk.bell().clone(), stop.clone());
     tokio::spawn(async move {
         let attending = attend(&state, &spool, &audience, &clock, &written, || ring.ring());
         token.run_until_cancelled(attending).await
     });
     let (rhythm, token) = (Rhythm { interval: NEVER, full_interval: NEVER, beat: NEVER }, stop.clone());
-    tokio::spawn(async move { work(&cycle, rhythm, &bell, &health, &token).await });
+    tokio::spawn(async move { work(&cycle, rhythm, &desk, &health, &token).await });
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> (u16, String) {

@@ -7,7 +7,7 @@ use rosterd::mailchimp::transport::{Method, Request, Response};
 use rosterd::model::EmailAddress;
 use rosterd::reconcile::policy::Policy;
 use rosterd::sandbox::{Fault, FaultKind};
-use rosterd::worker::{Health, Rhythm, one_cycle};
+use rosterd::worker::{Desk, Health, Rhythm, one_cycle};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -151,27 +151,27 @@ async fn while_no_full_cycle_comes_to_its_end_the_others_go_on() {
         full_interval: Duration::from_hours(24),
         beat: Duration::from_secs(60),
     };
-    let health = watch::Sender::new(Health::default());
+    let (desk, health) = (Desk::default(), watch::Sender::new(Health::default()));
     world.tap.retell(|request, response| {
         if request.target.contains("sort_field=timestamp_opt") {
             response.body.truncate(20);
         }
     });
     world.later(25 * 3600);
-    one_cycle(&world.cycle, rhythm, &health).await;
+    one_cycle(&world.cycle, rhythm, &desk, &health).await;
     assert_eq!(health.borrow().failures, 1);
     world.leave(&email(1));
     world.later(120);
-    one_cycle(&world.cycle, rhythm, &health).await;
+    one_cycle(&world.cycle, rhythm, &desk, &health).await;
     assert_eq!(health.borrow().failures, 0);
     world.assert_both(&email(1), "unsubscribed");
 
     world.later(120);
-    one_cycle(&world.cycle, rhythm, &health).await;
+    one_cycle(&world.cycle, rhythm, &desk, &health).await;
     assert_eq!(health.borrow().failures, 1, "the full one is tried again");
     world.tap.calm();
     world.later(1800);
-    one_cycle(&world.cycle, rhythm, &health).await;
+    one_cycle(&world.cycle, rhythm, &desk, &health).await;
     assert_eq!(health.borrow().last.as_ref().map(|report| report.kind.as_str()), Some("full"));
     assert_eq!(health.borrow().full_failed, None);
 }

@@ -6,7 +6,7 @@ use crate::stage::Stage;
 
 /// The fields that our own lines may carry beside the four that every line has; a new one is added here and told to
 /// whoever searches logs.
-const FIELDS: [&str; 24] = [
+const FIELDS: [&str; 25] = [
     "alerts",
     "applied",
     "conflict",
@@ -25,6 +25,7 @@ const FIELDS: [&str; 24] = [
     "operation.kind",
     "parked",
     "pause_ms",
+    "peer.uid",
     "planned",
     "requests",
     "title",

@@ -7,6 +7,7 @@
 mod acts;
 mod alerting;
 mod audience;
+mod beside;
 mod closing;
 mod daemon;
 mod expected;

@@ -175,6 +175,8 @@ impl Stage {
     /// Both sides and the state, to be compared.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let entries = std::fs::read_dir(self.directory.path()).unwrap().map(Result::unwrap);
+        // A socket has no content.
+        let entries = entries.filter(|entry| entry.file_type().unwrap().is_file());
         let names = entries.map(|entry| entry.file_name().into_string().unwrap());
         let files = names.filter(|name| name.starts_with("state.db"));
         let state = files.map(|name| (name.clone(), std::fs::read(self.path(&name)).unwrap())).collect();

@@ -70,7 +70,7 @@ impl Serving {
             spool,
             settings.config.mailchimp.audience.clone(),
             written,
-            surroundings.bell.clone(),
+            surroundings.desk.bell().clone(),
             surroundings.health.subscribe(),
         ));
         let letterbox = tokio::spawn(keeping);

@@ -7,31 +7,33 @@ use crate::cli::run::{keep_the_old, read_again};
 use crate::cli::wiring::Settings;
 use crate::clock::Clock;
 use crate::cycle::Cycle;
-use crate::daemon::{Ended, Signals, Supervisor};
+use crate::daemon::{Ended, Signals, Surroundings};
 use crate::registrations::RegisterError;
 use crate::state::{CycleKind, State, StateError};
-use crate::worker::pause_after;
+use crate::worker::{Desk, Failure, pause_after};
 
 /// Opens both sides, again and again where the register keeps us waiting; `None` where we are told to stop meanwhile.
 pub(super) async fn start(
     cli: &Cli,
     settings: &mut Settings,
     state: &State,
+    surroundings: &mut Surroundings,
     signals: &mut Signals,
-    supervisor: &mut Supervisor,
 ) -> Result<Option<Cycle>, Fault> {
+    let Surroundings { desk, supervisor, .. } = surroundings;
     let mut failures = 0;
     loop {
         let ended = tokio::select! {
             opened = settings.cycle(state.clone()) => match opened {
                 Ok(cycle) => return Ok(Some(cycle)),
                 Err(Fault::Failed(error)) if may_come_back(&error) => {
-                    note(state, &error).await.map_err(Fault::failed)?;
+                    note(state, desk, &error).await.map_err(Fault::failed)?;
                     failures += 1;
                     let pause = pause_after(settings.config.sync.interval, failures);
                     supervisor.waiting(&format!("{error:#}"), pause);
                     tokio::select! {
                         () = Clock::System.sleep(pause) => continue,
+                        () = desk.bell().rung() => continue,
                         ended = signals.next() => ended,
                     }
                 }
@@ -60,9 +62,11 @@ fn may_come_back(error: &anyhow::Error) -> bool {
     }
 }
 
-/// Says it in the log, and in the state as a cycle that failed, where `rosterd status` finds it.
-async fn note(state: &State, error: &anyhow::Error) -> Result<(), StateError> {
+/// Says it in the log, to whoever waits for a cycle, and in the state as a cycle that failed, where `rosterd status`
+/// finds it.
+async fn note(state: &State, desk: &Desk, error: &anyhow::Error) -> Result<(), StateError> {
     let said = format!("{error:#}");
+    desk.refuse(&Failure { said: said.clone(), misconfigured: false });
     let now = Clock::System.now();
     let cycle = state.begin_cycle(CycleKind::Incremental, now).await?;
     state.end_cycle(cycle, None, Some(said.clone()), now).await?;

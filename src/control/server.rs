@@ -1,0 +1,240 @@
+//! The answering side: it takes connections, hands requests to the desk, and tells how far they have come.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::BufReader;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::control::message::{LONGEST_REQUEST, read_line, write_line};
+use crate::control::place::{Bound, bind, socket_path};
+use crate::control::{Answer, Ask, ControlError, CycleWanted};
+use crate::mailchimp::refusal::chain;
+use crate::progress::{Phase, Progress};
+use crate::state::{Pause, State};
+use crate::worker::{Desk, Failure, Stage};
+
+/// So many are served at a time: more people than sit at one membership office.
+const CONNECTIONS: usize = 32;
+
+/// A request is there within this, and an answer is taken within this, or the connection is given up.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Progress is looked at this often: as often as an eye can follow.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// Said again after so many glances without a change, so that nobody takes a long wait for the end.
+const GLANCES: u32 = 50;
+
+/// After an end each connection has this long to say so.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The control socket of a daemon, open until it is closed.
+#[derive(Debug)]
+pub struct ControlSocket {
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+/// What every connection needs.
+#[derive(Clone, Debug)]
+struct Counter {
+    state: State,
+    desk: Desk,
+    clock: Clock,
+    patience: Duration,
+    stop: CancellationToken,
+}
+
+/// Listens beside the file of `state`, which the caller holds, and hands what is asked for to `desk`.
+///
+/// # Errors
+///
+/// Somebody answers there already, or the socket cannot be made.
+pub fn serve(state: State, desk: Desk, clock: Clock) -> Result<ControlSocket, ControlError> {
+    let bound = bind(&socket_path(state.path()))?;
+    Ok(serve_at(bound, Counter { state, desk, clock, patience: PATIENCE, stop: CancellationToken::new() }))
+}
+
+fn serve_at(bound: Bound, counter: Counter) -> ControlSocket {
+    let stop = counter.stop.clone();
+    ControlSocket { stop, serving: tokio::spawn(take_connections(bound, counter)) }
+}
+
+impl ControlSocket {
+    /// Tells everybody who waits that the daemon ends, and listens no more.
+    pub async fn close(self) {
+        self.stop.cancel();
+        if self.serving.await.is_err() {
+            tracing::warn!("the control socket ended before it was closed");
+        }
+    }
+}
+
+async fn take_connections(bound: Bound, counter: Counter) {
+    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let taken = tokio::select! {
+            () = counter.stop.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+            taken = bound.listener.accept() => taken,
+        };
+        match (taken, Arc::clone(&free).try_acquire_owned()) {
+            (Ok((stream, _)), Ok(place)) => {
+                let counter = counter.clone();
+                connections.spawn(async move {
+                    if let Err(error) = attend(stream, &counter).await {
+                        tracing::debug!(%error, "a connection to the control socket was given up");
+                    }
+                    drop(place);
+                });
+            }
+            (Ok((stream, _)), Err(_)) => turn_away(stream),
+            (Err(error), _) => {
+                tracing::warn!(%error, "no connection to the control socket can be taken");
+                counter.clock.sleep(PATIENCE).await;
+            }
+        }
+    }
+    drop(bound);
+    let said = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_WORDS, said).await.is_err() {
+        tracing::debug!("somebody at the control socket does not listen to the end");
+    }
+}
+
+/// Says that too many are served already; whoever is not reading is not waited for.
+fn turn_away(stream: UnixStream) {
+    let said = "too many ask at once: ask again in a moment".to_owned();
+    let told =
+        Answer::Refused { said }.to_line().and_then(|line| stream.into_std()?.write_all(line.as_bytes()));
+    if let Err(error) = told {
+        tracing::debug!(%error, "a connection to the control socket was turned away without a word");
+    }
+}
+
+/// One connection: reads the request, and answers it.
+async fn attend(stream: UnixStream, counter: &Counter) -> io::Result<()> {
+    let peer = stream.peer_cred().map(|peer| peer.uid()).ok();
+    let (reader, writer) = stream.into_split();
+    let mut caller = Caller { writer, patience: counter.patience };
+    let line = match read_request(reader, counter).await {
+        Ok(Some(line)) => line,
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            caller.tell(&Answer::Refused { said: format!("no request was heard: {error}") }).await?;
+            return Err(error);
+        }
+    };
+    match Ask::parse(&line) {
+        Ok(Ask::Sync(wanted)) => {
+            let kind = wanted.wish().scope.as_str();
+            tracing::info!(peer.uid = peer, cycle.kind = kind, "a cycle is asked for");
+            sync(wanted, counter, &mut caller).await
+        }
+        Err(said) => caller.tell(&Answer::Refused { said }).await,
+    }
+}
+
+async fn read_request(reader: OwnedReadHalf, counter: &Counter) -> io::Result<Option<Vec<u8>>> {
+    let mut reader = BufReader::new(reader);
+    tokio::select! {
+        () = counter.stop.cancelled() => Ok(None),
+        read = tokio::time::timeout(counter.patience, read_line(&mut reader, LONGEST_REQUEST)) => {
+            read.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        }
+    }
+}
+
+/// Whoever is answered.
+struct Caller {
+    writer: OwnedWriteHalf,
+    patience: Duration,
+}
+
+impl Caller {
+    /// Tells them, unless they do not listen.
+    async fn tell(&mut self, answer: &Answer) -> io::Result<()> {
+        let line = answer.to_line()?;
+        let told = tokio::time::timeout(self.patience, write_line(&mut self.writer, &line)).await;
+        told.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    }
+}
+
+/// Notes whom to look at, asks the worker for a cycle, and tells how far it has come.
+async fn sync(wanted: CycleWanted, counter: &Counter, caller: &mut Caller) -> io::Result<()> {
+    let wish = wanted.wish();
+    if !wanted.addresses.is_empty() {
+        let noted =
+            counter.state.add_pending(wanted.addresses, "asked for by sync".to_owned(), counter.clock.now());
+        if let Err(error) = noted.await {
+            let failure = Failure { said: chain(&error), misconfigured: error.is_misconfigured() };
+            return caller.tell(&Answer::Failed(failure)).await;
+        }
+    }
+    let mut ticket = counter.desk.ask(wish);
+    caller.tell(&Answer::Accepted).await?;
+    let (mut begun, mut told) = (false, None);
+    loop {
+        tokio::select! {
+            biased;
+            stage = ticket.next() => match stage {
+                Some(Stage::Waiting) => begun = false,
+                Some(Stage::Begun) => {
+                    begun = true;
+                    caller.tell(&Answer::Begun).await?;
+                }
+                Some(Stage::Ended(ended)) => return caller.tell(&answer(ended, &counter.state).await).await,
+                None => return caller.tell(&Answer::Stopping).await,
+            },
+            () = counter.stop.cancelled() => return caller.tell(&Answer::Stopping).await,
+            () = glance(counter, begun, &told) => {
+                let progress = seen(counter, begun);
+                told = Some(progress);
+                caller.tell(&Answer::Progress(progress)).await?;
+            }
+        }
+    }
+}
+
+/// Waits until there is progress to tell, or until it is time to tell the same again.
+async fn glance(counter: &Counter, begun: bool, told: &Option<Progress>) {
+    for _ in 0..GLANCES {
+        counter.clock.sleep(GLANCE).await;
+        if *told != Some(seen(counter, begun)) {
+            return;
+        }
+    }
+}
+
+/// How far the work has come, as whoever waits sees it.
+fn seen(counter: &Counter, begun: bool) -> Progress {
+    let now = *counter.desk.progress().borrow();
+    if begun { now } else { Progress { phase: Phase::Queued, ..now } }
+}
+
+/// What is told of a cycle that came to its end.
+async fn answer(ended: Result<crate::cycle::Report, Failure>, state: &State) -> Answer {
+    match ended {
+        Err(failure) => Answer::Failed(failure),
+        Ok(report) => match state.paused().await {
+            Ok(pause) => {
+                let paused_since = match pause {
+                    Pause::Paused(since) => Some(since),
+                    Pause::Running => None,
+                };
+                Answer::Report { report, paused_since }
+            }
+            Err(error) => {
+                Answer::Failed(Failure { said: chain(&error), misconfigured: error.is_misconfigured() })
+            }
+        },
+    }
+}
