@@ -79,9 +79,10 @@ fn configure(config: &Path, rhythm: &str, address: &str) -> PathBuf {
 
 pub(crate) async fn measure(config: &Path, audience: &Audience) {
     let register = Connection::open(config.with_file_name("registrations.db")).unwrap();
-    let sql = "SELECT email FROM registrations WHERE subscription = 'subscribed' AND email LIKE 'member%' ORDER BY id LIMIT ?1";
-    let mut statement = register.prepare(sql).unwrap();
-    let emails = statement.query_map([FLOOD], |row| row.get(0)).unwrap();
+    let whom = "subscription = 'subscribed' AND email LIKE 'member%' ORDER BY id";
+    let sql = format!("SELECT email FROM registrations WHERE {whom} LIMIT {FLOOD}");
+    let mut statement = register.prepare(&sql).unwrap();
+    let emails = statement.query_map([], |row| row.get(0)).unwrap();
     let emails: Vec<String> = emails.collect::<Result<_, _>>().unwrap();
     to_the_row(config, audience, &register, &emails).await;
     flood(config, &emails).await;
