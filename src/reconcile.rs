@@ -29,14 +29,13 @@ use std::collections::BTreeMap;
 use crate::reconcile::draft::Draft;
 use crate::reconcile::plan::{Meeting, MemberPlan};
 use crate::reconcile::policy::Policy;
-use crate::reconcile::trio::Trio;
+use crate::reconcile::trio::{Base, Trio};
 
 pub use groups::groups_of;
 
-/// Which row of the merge table the member falls under.
-pub fn meeting(trio: &Trio) -> Meeting {
-    let known = trio.base.as_ref().is_some_and(|base| !base.is_first_meeting());
-    match (known, !trio.local.is_empty(), trio.remote.is_some()) {
+/// Which row of the merge table the member falls under, by what is known by now.
+fn meeting(trio: &Trio, base: &Base) -> Meeting {
+    match (!base.is_first_meeting(), !trio.local.is_empty(), trio.remote.is_some()) {
         (false, true, false) => Meeting::NewOnLocal,
         (false, false, true) => Meeting::NewOnRemote,
         (false, true, true) => Meeting::NewOnBoth,

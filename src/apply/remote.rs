@@ -76,7 +76,7 @@ async fn one_member(
                 work.replace(planned);
                 match work.under_way() {
                     Some((planned, trio)) if reread::is_needed(planned) => ask(targets, planned, trio).await,
-                    Some((planned, trio)) => perform(targets, planned, trio).await,
+                    Some((planned, trio)) => leave(targets, planned, trio).await,
                     None => Ok(Deed::Skipped("the member is gone")),
                 }
             }
@@ -117,6 +117,16 @@ async fn ask(targets: &Targets, planned: &Planned, trio: &mut Trio) -> Result<De
         targets.state.note_base(trio.id, base).await?;
     }
     answer
+}
+
+/// Writes anything else. An opt-out is noted first: what the register shows by the time of the answer does not undo it.
+async fn leave(targets: &Targets, planned: &Planned, trio: &mut Trio) -> Result<Deed, ApplyError> {
+    let base = trio.base.as_ref();
+    let noted = base.and_then(|base| base.leaving(&planned.operation, &trio.local, trio.remote.as_ref()));
+    if noted.is_some() {
+        targets.state.note_base(trio.id, noted).await?;
+    }
+    perform(targets, planned, trio).await
 }
 
 async fn perform(targets: &Targets, planned: &Planned, trio: &mut Trio) -> Result<Deed, ApplyError> {

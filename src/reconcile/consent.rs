@@ -188,7 +188,7 @@ impl Question<'_> {
             {
                 seen.remote = Some(remote.status);
                 seen.remote_at = remote.opted_in_at;
-                seen.opted_out_at = self.base.opted_out_at.max(Some(self.left_remotely(remote)));
+                seen.opted_out_at = latest(self.base.opted_out_at, Some(self.left_remotely(remote)));
                 seen.removed_at = None;
                 seen.seen_in_remotely = false;
             }
@@ -227,7 +227,7 @@ impl Question<'_> {
         // What has no time of its own was said no earlier than the row came to be.
         let dated = local.timed || remembered.is_some();
         let said = local.at.filter(|at| dated && !self.ahead(*at));
-        self.not_before(self.base.remote_at, remembered.max(said))
+        self.not_before(self.base.remote_at, latest(remembered, said))
     }
 
     /// When the person left, by Mailchimp: as remembered, else when the contact last changed, else now.
@@ -244,7 +244,7 @@ impl Question<'_> {
             None => {
                 let left =
                     self.not_before(self.base.local_at, remote.changed_at.filter(|at| !self.ahead(*at)));
-                remembered.map_or(left, |remembered| remembered.max(left))
+                latest(remembered, Some(left)).unwrap_or(left)
             }
         }
     }
@@ -284,6 +284,21 @@ impl Question<'_> {
 /// second may have been at its end, and within it nobody can tell which came first. That is a tie.
 fn is_after(at: Timestamp, left: Timestamp) -> bool {
     if left.subsec_nanosecond() == 0 { at.as_second() > left.as_second() } else { at > left }
+}
+
+/// The later of two times at which somebody left. What is told of a whole second may have been at its end: it is the later
+/// one of those within it.
+pub(crate) fn latest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    let within = |at: &Timestamp| match at.subsec_nanosecond() {
+        0 => (at.as_second(), i32::MAX),
+        nanosecond => (at.as_second(), nanosecond),
+    };
+    one.into_iter().chain(other).max_by_key(within)
+}
+
+/// Whether `at` is about the time of `other`, as far as two clocks agree and a request that nobody hears of may take.
+pub(crate) fn is_about(at: Timestamp, other: Timestamp) -> bool {
+    at.duration_since(other).abs() <= TOLERANCE
 }
 
 /// Whether `at` lies so far ahead of the observation that it proves nothing.

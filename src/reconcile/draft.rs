@@ -40,6 +40,7 @@ impl<'a> Draft<'a> {
             let shown = remote_values(contact, &trio.local, trio.base.as_ref(), policy);
             base.meet(contact, &shown);
             base.consent = base.consent.heard(contact);
+            base.hear_of_creations(contact);
             let local = local_values(&trio.local, Some(&base), policy);
             base.hear_of_writes(&local, &shown, policy);
         }
@@ -52,7 +53,7 @@ impl<'a> Draft<'a> {
         Self {
             trio,
             policy,
-            meeting: meeting(trio),
+            meeting: meeting(trio, &base),
             base,
             operations: Vec::new(),
             conflicts: Vec::new(),
@@ -83,7 +84,9 @@ impl<'a> Draft<'a> {
     pub(super) fn question(&self) -> Question<'a> {
         let mut base = self.base.consent.clone();
         match self.trio.tombstone.as_ref().filter(|_| base.local.is_none() && base.remote.is_none()) {
-            Some(stone) if stone.opted_out => base.opted_out_at = base.opted_out_at.max(Some(stone.at)),
+            Some(stone) if stone.opted_out => {
+                base.opted_out_at = consent::latest(base.opted_out_at, Some(stone.at));
+            }
             Some(stone) => base.removed_at = base.removed_at.max(Some(stone.at)),
             None => (),
         }

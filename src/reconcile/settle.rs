@@ -60,6 +60,7 @@ impl Base {
             Operation::RemoteCreate { standing, .. } => {
                 // What another contact showed before says nothing about this one.
                 base.values.clear();
+                base.unheard.clear();
                 base.take_answer(standing, contact);
             }
             Operation::RemoteArchive { standing } => {

@@ -72,6 +72,20 @@ pub struct Unheard {
     /// The values, each as both sides show it if the write was carried out and nobody changed it since.
     #[serde(with = "pairs")]
     pub values: BTreeMap<Key, Pair>,
+    /// Where it was to create the contact: how it would be known by then.
+    #[serde(default)]
+    pub creation: Option<Creation>,
+}
+
+/// A creation in Mailchimp whose answer nobody heard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Creation {
+    /// The address of the contact.
+    pub email: EmailAddress,
+    /// Where the person stands if it was carried out.
+    pub standing: Standing,
+    /// When it was tried, by our own clock.
+    pub at: Timestamp,
 }
 
 /// One value as each side showed it when they agreed: two, because Mailchimp trims, cuts and reformats.

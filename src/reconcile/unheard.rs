@@ -1,29 +1,46 @@
 //! Writes of values whose answer was never heard.
 //!
 //! Such a write may have been carried out or not. What its side shows next says which: a value that shows as it was written
-//! is ours, and not a change of that side, whatever the other side says by then.
+//! is ours, and not a change of that side, whatever the other side says by then. A contact that shows where one was to be
+//! created, at the time of it, is ours as well: rows that are removed before it shows are removed rows, and not a contact
+//! that nobody registered.
 
 use std::collections::BTreeMap;
 
-use crate::model::{Key, Value};
+use jiff::Timestamp;
+
+use crate::model::{Contact, Key, Value};
+use crate::reconcile::consent::is_about;
 use crate::reconcile::merge::agree;
 use crate::reconcile::plan::{Operation, Side};
 use crate::reconcile::policy::Policy;
-use crate::reconcile::trio::{Base, Pair, Unheard};
+use crate::reconcile::trio::{Base, Creation, Pair, Standing, Unheard};
 use crate::reconcile::values::Values;
 
 impl Base {
-    /// The base with a note that nobody heard what came of `operation`; as it was where that writes no values.
+    /// The base with a note that nobody heard what came of `operation`, tried at `at`; as it was where that neither writes
+    /// values nor creates a contact.
     #[must_use]
-    pub fn without_hearing_of(mut self, operation: &Operation) -> Self {
-        self.unheard.extend(written(operation));
+    pub fn without_hearing_of(mut self, operation: &Operation, at: Timestamp) -> Self {
+        self.unheard.extend(written(operation, at));
         self
+    }
+
+    /// Where the contact is what came of a creation, both sides have met by it.
+    pub(super) fn hear_of_creations(&mut self, contact: &Contact) {
+        let creations = self.unheard.iter().rev().filter_map(|write| write.creation.as_ref());
+        let ours = creations.into_iter().find(|creation| creation.made(contact)).cloned();
+        if let Some(Creation { standing, .. }) = ours.filter(|_| self.is_first_meeting()) {
+            let as_created = standing.remote == Some(contact.status);
+            let remote_at = contact.timestamp_opt.filter(|_| as_created);
+            self.consent = Standing { remote_at, ..standing };
+        }
     }
 
     /// Looks at what both sides show of the writes that nobody heard of: what was carried out is settled, and none is
     /// looked at twice.
     pub(super) fn hear_of_writes(&mut self, local: &Values, remote: &Values, policy: &Policy) {
-        for Unheard { side, values } in std::mem::take(&mut self.unheard) {
+        for Unheard { side, values, creation: _ } in std::mem::take(&mut self.unheard) {
             for (key, written) in values {
                 let (shown, wanted) = match side {
                     Side::Local => (local.get(&key), &written.local),
@@ -42,10 +59,23 @@ impl Base {
     }
 }
 
-fn written(operation: &Operation) -> Option<Unheard> {
+impl Creation {
+    /// Whether the contact is what came of it, and not of a sign-up in Mailchimp at another time.
+    fn made(&self, contact: &Contact) -> bool {
+        let began = contact.timestamp_opt.or(contact.last_changed);
+        contact.email == self.email && began.is_some_and(|began| is_about(began, self.at))
+    }
+}
+
+fn written(operation: &Operation, at: Timestamp) -> Option<Unheard> {
     let alike =
         |(key, value): (&Key, &Value)| (key.clone(), Pair { local: value.clone(), remote: value.clone() });
+    let mut creation = None;
     let (side, values): (Side, BTreeMap<Key, Pair>) = match operation {
+        Operation::RemoteCreate { email, values, standing, .. } => {
+            creation = Some(Creation { email: email.clone(), standing: standing.clone(), at });
+            (Side::Remote, values.iter().map(alike).collect())
+        }
         Operation::RemoteUpdate { changes, source } => {
             let pair = |(key, local): (&Key, &Value)| {
                 let remote = changes.get(key).map_or(local, |change| &change.after).clone();
@@ -63,7 +93,6 @@ fn written(operation: &Operation) -> Option<Unheard> {
         }
         Operation::RemoteStatus { .. }
         | Operation::RemoteArchive { .. }
-        | Operation::RemoteCreate { .. }
         | Operation::RemoteLeave { .. }
         | Operation::RemoteRename { .. }
         | Operation::LocalStatus { .. }
@@ -71,5 +100,5 @@ fn written(operation: &Operation) -> Option<Unheard> {
         | Operation::LocalRename { .. }
         | Operation::LocalKeep { .. } => return None,
     };
-    (!values.is_empty()).then_some(Unheard { side, values })
+    (creation.is_some() || !values.is_empty()).then_some(Unheard { side, values, creation })
 }

@@ -8,7 +8,7 @@ use crate::model::{EmailAddress, Key, MemberId, SubscriberHash};
 use crate::reconcile::plan::Tombstone;
 use crate::reconcile::trio::Base;
 use crate::state::error::{Fault, StateError};
-use crate::state::text::{from_json, json, moment, stamp};
+use crate::state::text::{from_json, from_json_or_none, json, moment, stamp};
 use crate::state::{EntryId, State};
 
 /// How many members are gone through in one transaction, so that nobody waits long.
@@ -70,17 +70,19 @@ pub(crate) fn store(tx: &Transaction<'_>, member: MemberId, base: Option<&Base>)
     Ok(())
 }
 
-/// Notes beside the base that nobody knows what came of the operation of this entry.
+/// Notes beside the base that nobody knows what came of the operation of this entry. Where nothing was agreed on yet, that
+/// is all that the base knows.
 pub(crate) fn note_unheard(tx: &Transaction<'_>, entry: EntryId) -> Result<(), Fault> {
-    let found: Option<(i64, String, String)> = tx
+    let found: Option<(i64, Option<String>, String, String)> = tx
         .prepare_cached(
-            "SELECT m.id, m.base, o.operation FROM operations AS o JOIN members AS m ON m.id = o.member
-             WHERE o.id = ?1 AND m.base IS NOT NULL",
+            "SELECT m.id, m.base, o.operation, o.begun_at FROM operations AS o JOIN members AS m ON m.id = o.member
+             WHERE o.id = ?1 AND (m.base IS NOT NULL OR o.kind = 'remote_create')",
         )?
-        .query_row([entry.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .query_row([entry.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
         .optional()?;
-    let Some((member, base, operation)) = found else { return Ok(()) };
-    let base = from_json::<Base>(&base)?.without_hearing_of(&from_json(&operation)?);
+    let Some((member, base, operation, begun_at)) = found else { return Ok(()) };
+    let base: Base = from_json_or_none(base)?.unwrap_or_default();
+    let base = base.without_hearing_of(&from_json(&operation)?, moment(&begun_at)?);
     store(tx, MemberId(member), Some(&base))
 }
 
@@ -106,7 +108,10 @@ pub(crate) fn lookup(
     found.map(|(at, opted_out)| Ok(Tombstone { at: moment(&at)?, opted_out })).transpose()
 }
 
-/// The address to find a base by: that of the contact, else that of the last row.
+/// The address to find a base by: that of the contact, else that of the last row, else that of a contact that was to be
+/// created.
 fn address_of(base: &Base) -> Option<&EmailAddress> {
-    base.contact.as_ref().map(|(_, address)| address).or_else(|| base.rows.values().next_back())
+    let linked = base.contact.as_ref().map(|(_, address)| address).or_else(|| base.rows.values().next_back());
+    let created = || base.unheard.iter().rev().find_map(|write| write.creation.as_ref());
+    linked.or_else(|| created().map(|creation| &creation.email))
 }

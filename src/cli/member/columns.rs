@@ -222,8 +222,12 @@ pub(super) fn base_json(base: Option<&Base>) -> Json {
         let pair = |pair: &Pair| json!({ "local": pair.local, "remote": pair.remote });
         values.iter().map(|(key, both)| (key.to_string(), pair(both))).collect()
     };
-    let unheard: Vec<Json> =
-        unheard.iter().map(|write| json!({ "side": write.side, "values": pairs(&write.values) })).collect();
+    let unheard: Vec<Json> = unheard
+        .iter()
+        .map(
+            |write| json!({ "side": write.side, "values": pairs(&write.values), "creation": write.creation }),
+        )
+        .collect();
     json!({
         "rows": rows, "contact_id": contact.as_ref().map(|(id, _)| id),
         "email": contact.as_ref().map(|(_, address)| address),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::model::SubscriptionStatus;
 use crate::model::SubscriptionStatus::{Cleaned, Pending, Subscribed, Unsubscribed};
-use crate::reconcile::consent::{DecidedStatus, Decision, LocalWord, Question, RemoteWord, Verdict};
+use crate::reconcile::consent::{DecidedStatus, Decision, LocalWord, Question, RemoteWord, Verdict, latest};
 use crate::reconcile::plan::Class;
 use crate::reconcile::policy::Resubscribe;
 use crate::reconcile::trio::Standing;
@@ -30,7 +30,7 @@ impl Question<'_> {
         let standing = Standing {
             local: Some(local.status),
             remote: Some(Unsubscribed),
-            opted_out_at: self.base.opted_out_at.max(Some(left)),
+            opted_out_at: latest(self.base.opted_out_at, Some(left)),
             asked_at: None,
             asked_for: None,
             ..self.base.clone()
@@ -43,7 +43,7 @@ impl Question<'_> {
     }
 
     pub(super) fn leave_locally(&self, remote: &RemoteWord, reason: &'static str) -> Decision {
-        let left = self.base.opted_out_at.max(Some(self.left_remotely(remote)));
+        let left = latest(self.base.opted_out_at, Some(self.left_remotely(remote)));
         let standing = Standing {
             local: Some(Unsubscribed),
             remote: Some(remote.status),

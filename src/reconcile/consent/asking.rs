@@ -2,10 +2,12 @@
 //!
 //! Rosterd notes such a request before it makes it. Where the process dies, or the answer is lost, what the contact shows
 //! next says whether it was carried out: whoever was asked and is out all the same has left anew, and is not asked again.
+//!
+//! So it notes an opt-out that is about to go across: it stands whatever the register shows by the time it is written.
 
 use jiff::Timestamp;
 
-use crate::model::{Contact, SubscriptionStatus};
+use crate::model::{Contact, Registration, SubscriptionStatus};
 use crate::reconcile::plan::Operation;
 use crate::reconcile::trio::{Asking, Base, Standing};
 
@@ -27,6 +29,24 @@ impl Base {
         let consent = Standing { asking: Some(asking), ..self.consent.clone() };
         let is_noted = decided.raises_consent() && !self.is_first_meeting();
         is_noted.then(|| Self { consent, ..self.clone() })
+    }
+
+    /// The base with a note that `operation` is about to be tried, where that is an opt-out of the register's; `None` for
+    /// any other, and at a first meeting, where it wins whatever was noted.
+    ///
+    /// What the guard holds is not tried, and not noted: it may be a mistake that is undone.
+    pub fn leaving(
+        &self,
+        operation: &Operation,
+        rows: &[Registration],
+        contact: Option<&Contact>,
+    ) -> Option<Self> {
+        let Operation::RemoteStatus { decided, standing } = operation else { return None };
+        let remote = contact.map(|contact| contact.status);
+        // Rows that are gone say nothing: what becomes of their contact is the policy's word.
+        let says_so = !rows.is_empty() && standing.local == Some(SubscriptionStatus::Unsubscribed);
+        let is_noted = says_so && !decided.raises_consent() && !self.is_first_meeting();
+        is_noted.then(|| Self { consent: Standing { remote, ..standing.clone() }, ..self.clone() })
     }
 }
 

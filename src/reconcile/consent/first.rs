@@ -1,7 +1,7 @@
 //! The consent rule where no agreement is remembered: first meetings, and people who count as new.
 
 use crate::model::SubscriptionStatus::{Archived, Cleaned, Pending, Subscribed, Transactional, Unsubscribed};
-use crate::reconcile::consent::{DecidedStatus, Decision, LocalWord, Question, RemoteWord, Verdict};
+use crate::reconcile::consent::{DecidedStatus, Decision, LocalWord, Question, RemoteWord, Verdict, latest};
 use crate::reconcile::plan::Class;
 use crate::reconcile::policy::{AdoptionPhase, NewLocal, NewRemote};
 use crate::reconcile::trio::Standing;
@@ -17,7 +17,7 @@ impl Question<'_> {
             (Unsubscribed | Cleaned | Transactional | Archived, _) => {
                 let standing = Standing {
                     local: Some(local.status),
-                    opted_out_at: self.base.opted_out_at.max(Some(self.left_locally(local))),
+                    opted_out_at: latest(self.base.opted_out_at, Some(self.left_locally(local))),
                     ..self.base.clone()
                 };
                 Decision::new(Verdict::Agreed, standing, "not subscribed, unknown to Mailchimp")
@@ -73,14 +73,14 @@ impl Question<'_> {
 
     pub(super) fn new_on_remote(&self, remote: &RemoteWord) -> Decision {
         match remote.status {
-            Subscribed => match self.base.opted_out_at.max(self.base.removed_at) {
+            Subscribed => match latest(self.base.opted_out_at, self.base.removed_at) {
                 Some(left) if !self.opted_in_since(remote, left) => self.unproven_opt_in(),
                 Some(_) | None => self.register(remote),
             },
             Unsubscribed | Archived => {
                 let standing = Standing {
                     remote: Some(remote.status),
-                    opted_out_at: self.base.opted_out_at.max(Some(self.left_remotely(remote))),
+                    opted_out_at: latest(self.base.opted_out_at, Some(self.left_remotely(remote))),
                     ..self.base.clone()
                 };
                 Decision::new(Verdict::Agreed, standing, "left before Rosterd came, no registration")
@@ -149,10 +149,10 @@ impl Question<'_> {
         let mut standing = self.base.clone();
         let shown = local.standing(remote, &self.base);
         if shown == Unsubscribed {
-            standing.opted_out_at = standing.opted_out_at.max(Some(self.left_locally(local)));
+            standing.opted_out_at = latest(standing.opted_out_at, Some(self.left_locally(local)));
         }
         if remote.is_out() {
-            standing.opted_out_at = standing.opted_out_at.max(Some(self.left_remotely(remote)));
+            standing.opted_out_at = latest(standing.opted_out_at, Some(self.left_remotely(remote)));
         }
         if shown == Unsubscribed && remote.is_out() {
             // Whoever left since is not waiting for an answer any more.

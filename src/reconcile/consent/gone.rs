@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::model::SubscriptionStatus;
 use crate::model::SubscriptionStatus::{Archived, Cleaned, Pending, Subscribed, Transactional, Unsubscribed};
 use crate::reconcile::consent::across::{DELETED, UNCONFIRMED};
-use crate::reconcile::consent::{DecidedStatus, Decision, LocalWord, Question, RemoteWord, Verdict};
+use crate::reconcile::consent::{DecidedStatus, Decision, LocalWord, Question, RemoteWord, Verdict, latest};
 use crate::reconcile::plan::Class;
 use crate::reconcile::policy::GoneLocal;
 use crate::reconcile::trio::Standing;
@@ -40,7 +40,7 @@ impl Question<'_> {
         let standing = Standing {
             local: Some(local.status),
             remote: None,
-            opted_out_at: self.base.opted_out_at.max(Some(self.left_locally(local))),
+            opted_out_at: latest(self.base.opted_out_at, Some(self.left_locally(local))),
             removed_at: None,
             asked_at: None,
             asked_for: None,
@@ -146,7 +146,7 @@ impl Question<'_> {
     /// A contact whose base has no local side: only their own later opt-in makes a registration of it.
     fn never_local(&self, remote: &RemoteWord) -> Decision {
         let back = remote.status == Subscribed && self.base.remote != Some(Subscribed);
-        match self.base.opted_out_at.max(self.base.removed_at) {
+        match latest(self.base.opted_out_at, self.base.removed_at) {
             Some(left) if back && !self.opted_in_since(remote, left) => self.unproven_opt_in(),
             Some(_) | None if back => self.register(remote),
             Some(_) | None => self.without_rows(remote, "no registration"),

@@ -3,7 +3,7 @@
 use crate::model::SubscriptionStatus;
 use crate::model::SubscriptionStatus::{Archived, Cleaned, Pending, Subscribed, Transactional, Unsubscribed};
 use crate::reconcile::consent::across::{BOUNCED, SHELVED};
-use crate::reconcile::consent::{DecidedStatus, Decision, LocalWord, Question, RemoteWord, Verdict};
+use crate::reconcile::consent::{DecidedStatus, Decision, LocalWord, Question, RemoteWord, Verdict, latest};
 use crate::reconcile::plan::Class;
 use crate::reconcile::policy::{NewLocal, Resubscribe};
 use crate::reconcile::trio::Standing;
@@ -39,17 +39,24 @@ impl Question<'_> {
     }
 
     pub(super) fn both_in(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
-        let proven = match self.base.opted_out_at.max(self.base.removed_at) {
+        let proven = match latest(self.base.opted_out_at, self.base.removed_at) {
             None => true,
             Some(left) => {
                 self.opted_in_since(remote, left) || self.is_later(local.at, left) || self.asked_directly()
             }
         };
-        if !proven {
-            return self.unproven_opt_in();
+        match self.base.opted_out_at.filter(|_| self.leaves(remote)) {
+            Some(left) if !proven => return self.opt_out_stands(left),
+            Some(_) | None if !proven => return self.unproven_opt_in(),
+            Some(_) | None => (),
         }
         let standing = Standing { local: Some(Subscribed), remote: Some(Subscribed), ..Standing::default() };
         Decision::new(Verdict::Agreed, standing, "both sides agree")
+    }
+
+    /// Whether an opt-out of the register's was on its way to a contact that shows as it did then.
+    fn leaves(&self, remote: &RemoteWord) -> bool {
+        self.base.local == Some(Unsubscribed) && self.base.remote == Some(remote.status)
     }
 
     /// Whether the contact is subscribed because the consent rule had it so (policy `direct`).
@@ -67,8 +74,10 @@ impl Question<'_> {
             None => self.policy.new_local == NewLocal::Subscribe,
             Some(left) => self.policy.resubscribe == Resubscribe::Direct && self.is_later(local.at, left),
         };
-        if !(website_confirmed && allowed) {
-            return self.wait_for_confirmation(remote);
+        match self.base.opted_out_at.filter(|_| self.leaves(remote)) {
+            Some(left) if !self.is_later(local.at, left) => return self.opt_out_stands(left),
+            Some(_) | None if !(website_confirmed && allowed) => return self.wait_for_confirmation(remote),
+            Some(_) | None => (),
         }
         let standing = Standing {
             local: Some(Subscribed),
@@ -117,7 +126,7 @@ impl Question<'_> {
     }
 
     pub(super) fn pending_but_in(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
-        let left = self.base.opted_out_at.max(self.base.removed_at);
+        let left = latest(self.base.opted_out_at, self.base.removed_at);
         if left.is_some_and(|left| !self.opted_in_since(remote, left)) {
             return self.unproven_opt_in();
         }
@@ -136,7 +145,7 @@ impl Question<'_> {
 
     fn left_but_in(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
         let left = self.left_locally(local);
-        let left = self.base.opted_out_at.map_or(left, |remembered| remembered.max(left));
+        let left = latest(self.base.opted_out_at, Some(left)).unwrap_or(left);
         if self.opted_in_since(remote, left) {
             return self.confirmed(remote, "opted in again in Mailchimp");
         }

@@ -60,6 +60,24 @@ fn what_happened_in_one_second_is_a_tie() {
     assert!(world.asked.is_empty());
 }
 
+/// Of two opt-outs within one second the one that was told exactly seemed the later, and what followed it seemed later still.
+#[test]
+fn an_opt_out_told_in_whole_seconds_may_be_the_later_of_two() {
+    let mut world = World::settled();
+    world.millis = 245;
+    (world.local[0].status, world.local[0].status_changed_at) = (Unsubscribed, Some(world.time()));
+    world.round(|_| Fate::Done);
+    world.millis = 829;
+    world.local.push(row("9", "a", Subscribed, world.now));
+    world.local[1].status_changed_at = Some(world.time());
+    let second = world.second();
+    let contact = world.remote.as_mut().unwrap();
+    (contact.status, contact.last_changed, contact.timestamp_opt) =
+        (Unsubscribed, Some(second), Some(second));
+    assert_eq!(world.cycle(), ["local unsubscribed"]);
+    assert!(world.asked.is_empty());
+}
+
 /// The opt-out was in the plan alone: once the write had failed nobody knew of it, and the staff's word stood.
 #[test]
 fn an_opt_out_whose_local_write_failed_is_not_forgotten() {

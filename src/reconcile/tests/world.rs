@@ -220,7 +220,8 @@ impl World {
             let operation = planned.operation;
             let before = self.base.clone();
             if let Some(base) = before.as_ref().filter(|_| !matches!(fate, Fate::LeftOut | Fate::Stopped)) {
-                let noted = base.asking(&operation, self.remote.as_ref(), self.time());
+                let asking = base.asking(&operation, self.remote.as_ref(), self.time());
+                let noted = asking.or(base.leaving(&operation, &self.local, self.remote.as_ref()));
                 self.base = noted.or(self.base.take());
             }
             let base = before.clone().unwrap_or_default();
@@ -231,7 +232,8 @@ impl World {
                     let before = self.local.clone();
                     if self.perform(&operation).is_ok() {
                         self.local.iter_mut().zip(before).skip(1).for_each(|(row, was)| *row = was);
-                        self.base = self.base.take().map(|base| base.without_hearing_of(&operation));
+                        let now = self.time();
+                        self.base = self.base.take().map(|base| base.without_hearing_of(&operation, now));
                     }
                     return done;
                 }
@@ -243,7 +245,8 @@ impl World {
                 return done;
             }
             if fate == Fate::OutcomeLost {
-                self.base = self.base.take().map(|base| base.without_hearing_of(&operation));
+                let base = self.base.take().unwrap_or_default();
+                self.base = Some(base.without_hearing_of(&operation, self.time()));
                 return done;
             }
             self.base = Some(base.after(&operation, &self.local, self.remote.as_ref(), &self.policy));

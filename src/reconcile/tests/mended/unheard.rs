@@ -3,6 +3,7 @@
 use crate::model::Interest;
 use crate::model::SubscriptionStatus::{Pending, Subscribed, Unsubscribed};
 use crate::reconcile::plan::Conflict;
+use crate::reconcile::policy::Prefer;
 use crate::reconcile::tests::mended::{NOTHING, registers_again, staff_subscribe};
 use crate::reconcile::tests::world::{Fate, World, at, row, tag};
 
@@ -182,4 +183,60 @@ fn whoever_left_and_was_gone_from_both_sides_is_asked_again_where_the_request_fa
     let base = world.base.clone().unwrap_or_default();
     world.base = base.asking(&plan.operations[0].operation, None, world.time()).or(world.base);
     assert_eq!(world.planned(), ["remote create pending a"], "it was never answered");
+}
+
+/// The opt-out was in the plan alone: once the write had failed nobody knew of it, and a backup of the register undid it.
+#[test]
+fn an_opt_out_that_was_on_its_way_stands_whatever_a_backup_shows() {
+    for arrived in [false, true] {
+        let mut world = World::settled();
+        let (rows, contact) = (world.local.clone(), world.remote.clone());
+        world.person_on_website(Unsubscribed);
+        world.round(|_| Fate::OutcomeLost);
+        world.local = rows;
+        if !arrived {
+            world.remote = contact;
+        }
+        world.cycle();
+        assert_eq!(world.statuses(), (vec![Unsubscribed], Some(Unsubscribed)), "arrived: {arrived}");
+    }
+}
+
+/// What never reached Mailchimp was taken for undone by staff there, and was not tried again.
+#[test]
+fn an_opt_out_that_did_not_arrive_is_tried_again() {
+    let mut world = World::settled();
+    let contact = world.remote.clone();
+    world.person_on_website(Unsubscribed);
+    world.round(|_| Fate::OutcomeLost);
+    world.remote = contact;
+    assert_eq!(world.cycle(), ["remote unsubscribed"]);
+}
+
+/// A contact that was ours, and whose row was removed before it showed, was taken for a sign-up in Mailchimp: the row came
+/// back. A sign-up of their own at another time is one.
+#[test]
+fn rows_that_are_removed_before_their_contact_shows_are_removed_rows() {
+    for (later, expected) in [(0, &["remote archive"][..]), (30, &["local create a"][..])] {
+        let mut world = World::new(vec![row("1", "a", Subscribed, 100)], None);
+        world.round(|_| Fate::OutcomeLost);
+        assert!(world.remote.is_some(), "it was carried out");
+        world.local.clear();
+        let signed_up = Some(at(world.now + later));
+        let contact = world.remote.as_mut().unwrap();
+        (contact.last_changed, contact.timestamp_opt) = (signed_up, signed_up);
+        world.now += later;
+        assert_eq!(world.cycle(), expected);
+    }
+}
+
+/// What was edited after a creation that nobody heard of lost to what had been created.
+#[test]
+fn what_is_edited_after_a_creation_that_nobody_heard_of_is_an_edit() {
+    let mut world = World::new(vec![row("1", "a", Subscribed, 100)], None);
+    world.policy.prefer = Prefer::Remote;
+    world.local[0].fields.insert(tag("FNAME"), "Ada".to_owned());
+    world.round(|_| Fate::OutcomeLost);
+    world.local[0].fields.insert(tag("FNAME"), "Augusta".to_owned());
+    assert_eq!(world.cycle(), ["remote update FNAME"]);
 }
