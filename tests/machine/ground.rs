@@ -256,7 +256,11 @@ impl Ground {
         );
         let Ok(row) = copy else { return false };
         let shown = rows(&self.register, self.dated);
-        let topics = shown.iter().rfind(|row| row.email == email(a)).map(|row| row.topics.clone());
+        let topics = shown
+            .iter()
+            .filter(|row| row.email == email(a))
+            .max_by_key(|row| row.id)
+            .map(|row| row.topics.clone());
         self.removed = Some(Removed { row, topics: topics.into_iter().flatten().collect() });
         self.sql("DELETE FROM registrations WHERE lower(email) = :a AND deleted_at IS NULL", a, &[])
     }

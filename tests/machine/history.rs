@@ -1,5 +1,6 @@
 //! One history: a script, played in a world of its own, and what came of it.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use rosterd::reconcile::policy::GoneLocal;
 use rosterd::reconcile::reconcile;
 use rosterd::state::{Decision, MemberName};
 
-use crate::laws::{self, Difference, Ended, Law, Violation, broken};
+use crate::laws::{self, Ended, Law, Violation, broken};
+use crate::quiet::{Difference, differences};
 use crate::sides::Sides;
 use crate::step::{Act, Death, Script, Step};
 use crate::theatre::{Start, Theatre, World};
@@ -41,12 +43,12 @@ pub(crate) struct Outcome {
 pub(crate) fn drive<F: Future>(
     work: F,
     polls: Option<usize>,
-    is_dark: impl Fn() -> bool,
+    is_dark: impl Fn(usize) -> bool,
 ) -> Option<F::Output> {
     let mut work = pin!(work);
     let mut context = Context::from_waker(Waker::noop());
     for poll in 0..ENDLESS {
-        if polls == Some(poll) || is_dark() {
+        if polls == Some(poll) || is_dark(poll) {
             return None;
         }
         if let Poll::Ready(output) = work.as_mut().poll(&mut context) {
@@ -58,7 +60,7 @@ pub(crate) fn drive<F: Future>(
 
 /// Runs what cannot fail to end.
 pub(crate) fn done<F: Future>(work: F) -> F::Output {
-    drive(work, None, || false).unwrap()
+    drive(work, None, |_| false).unwrap()
 }
 
 /// Plays a script.
@@ -122,6 +124,7 @@ impl Play<'_> {
             Step::SyncFullDying(death) => self.cycle(Scope::Full, Some(death)).map(drop)?,
             Step::Meanwhile(request, act) => self.inner().plan_act(request, act),
             Step::Between(row, act) => self.inner().plan_between(row, act),
+            Step::Amid(poll, act) => self.inner().plan_amid(poll, act),
             Step::Busy(from, to) => self.inner().plan_busy(from, to),
             Step::Late(write) => self.inner().plan_late(write),
             Step::Weather(..) | Step::Throttle(_) | Step::Unthrottle(_) => {
@@ -194,7 +197,7 @@ impl Play<'_> {
             _ => None,
         };
         let wire = self.world.wire.clone();
-        let ended = drive(self.world.cycle().run(scope, Adoption::Yes), polls, || wire.is_dark());
+        let ended = drive(self.world.cycle().run(scope, Adoption::Yes), polls, |poll| wire.goes_dark(poll));
         let late = self.inner().end_cycle();
         let report = match ended {
             None => {
@@ -210,9 +213,10 @@ impl Play<'_> {
             }
             Some(Ok(report)) => {
                 let mut inner = self.inner();
-                inner.ground.oracle.known_by = inner.watch.cycle_began + 1;
+                inner.note_seen(&before);
                 inner.tell(|_| format!("it did: {report:?}"));
                 drop(inner);
+                self.note_held(&report);
                 Some(report)
             }
         };
@@ -227,6 +231,19 @@ impl Play<'_> {
         let ended = if well { Ended::Well } else { Ended::Badly };
         self.after(&before, ended)?;
         Ok(report)
+    }
+
+    /// Whom the guard holds something of.
+    fn note_held(&self, report: &Report) {
+        let mut held = BTreeSet::new();
+        if report.held > 0 {
+            let state = self.world.state();
+            for hold in done(state.holds()).unwrap() {
+                let operations = done(state.held_operations(hold.id, 0, usize::MAX)).unwrap();
+                held.extend(operations.into_iter().map(|operation| operation.email.key().to_owned()));
+            }
+        }
+        self.inner().ground.oracle.held = held;
     }
 
     fn after(&self, before: &Sides, ended: Ended) -> Result<(), Violation> {
@@ -260,7 +277,7 @@ impl Play<'_> {
             let mut inner = self.inner();
             let sides = inner.ground.sides();
             inner.ground.oracle.now = inner.ground.clock.now();
-            laws::differences(&inner.ground.oracle, &sides, leaves)
+            differences(&inner.ground.oracle, &sides, leaves)
         };
         for difference in found {
             match self.excuse(&difference) {
@@ -287,7 +304,7 @@ impl Play<'_> {
         let setting = self.script.setting;
         let silent = setting.tags && !setting.tags_move_last_changed;
         let hidden = |step: &Step| match step {
-            Step::Do(act) | Step::Meanwhile(_, act) | Step::Between(_, act) => {
+            Step::Do(act) | Step::Meanwhile(_, act) | Step::Between(_, act) | Step::Amid(_, act) => {
                 matches!(act, Act::StaffDelete(_) | Act::Expire(_))
             }
             Step::Jump(_) => true,

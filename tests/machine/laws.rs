@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use rosterd::mailchimp::transport::{Method, Request};
 use rosterd::model::EmailAddress;
 use serde_json::Value;
 
 use crate::ground::Ground;
-use crate::oracle::{Oracle, PersonId, Word};
-use crate::sides::{Row, Shown, Sides, key_name};
+use crate::known::{PersonId, Said, Where, Word};
+use crate::oracle::Oracle;
+use crate::sides::{Shown, Sides, key_name};
 use crate::wire::{Inner, Watch};
+
+/// So many requests for other members may come between the reading of one and its write: those of the other connections.
+const OTHERS: u64 = 6;
 
 /// A law that was broken, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,12 +115,16 @@ fn judge(
     }
 }
 
-/// The last request by which the contact was read in this cycle, by itself or in a listing.
+/// The request right before the write by which the contact was read by itself; where there is none, the one before the
+/// write, whatever it asked for.
 fn last_read(watch: &Watch, contact: &Shown) -> u64 {
     let hash = EmailAddress::parse(&contact.email).unwrap().hash().to_string();
-    let names = [&contact.id, &contact.path, &hash, &contact.email];
+    last_read_by(watch, &[&contact.id, &contact.path, &hash, &contact.email])
+}
+
+fn last_read_by(watch: &Watch, names: &[&String]) -> u64 {
     let single = watch.read.iter().filter(|(name, _)| names.contains(&name)).map(|(_, at)| *at).max();
-    single.unwrap_or(watch.cycle_began)
+    single.filter(|at| watch.sent - at <= OTHERS).unwrap_or(watch.sent - 1)
 }
 
 fn travels_alone(body: &Value) -> Result<(), Violation> {
@@ -162,10 +169,15 @@ fn may_be_created(
     }
     let hash = EmailAddress::parse(&email).unwrap().hash().to_string();
     let names = [&hash, &email];
-    let read = watch.read.iter().filter(|(name, _)| names.contains(&name)).map(|(_, at)| *at).max();
-    let horizon = read.map_or(seen.0.min(seen.1), |read| read.max(seen.0));
     let people: BTreeSet<PersonId> =
         sides.rows_at(&email).filter_map(|row| oracle.person_of_row(row)).collect();
+    let read = watch.read.iter().filter(|(name, _)| names.contains(&name)).map(|(_, at)| *at).max();
+    // Whoever never left may be created on what was listed; all others are read by themselves right before.
+    let had_left = |person: &PersonId| oracle.people[*person].out_before(watch.cycle_began);
+    let horizon = match people.iter().all(had_left) {
+        true => last_read_by(watch, &names),
+        false => read.map_or(seen.0.min(seen.1), |read| read.max(seen.0)),
+    };
     for person in &people {
         let out = oracle.people[*person].out_by(horizon, &email, oracle.now);
         if out.is_none() {
@@ -239,6 +251,27 @@ pub(crate) fn note_asked(ground: &mut Ground, request: &Request, sent: u64) {
     }
 }
 
+/// An opt-out in Mailchimp between the last look at a contact and the status that went out is written over, and nobody can
+/// know of it.
+pub(crate) fn note_raised(inner: &mut Inner, request: &Request) {
+    let body: Value =
+        request.body.as_deref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+    let Some(status) = body["status"].as_str().filter(|status| matches!(*status, "subscribed" | "pending"))
+    else {
+        return;
+    };
+    let sides = inner.ground.sides();
+    let Some(contact) = sides.contacts.iter().find(|contact| request.target.contains(&contact.path)) else {
+        return;
+    };
+    let seen = last_read(&inner.watch, contact);
+    let oracle = &mut inner.ground.oracle;
+    if let Some(person) = oracle.person_of_contact(contact).filter(|_| contact.status == status) {
+        let unseen = |said: &Said| said.side == Where::Mailchimp && said.request > seen;
+        oracle.people[person].said.retain(|said| said.word == Word::In || !unseen(said));
+    }
+}
+
 /// Opted out means left alone, from the beginning of the cycle on.
 fn left_alone(oracle: &Oracle, watch: &Watch, contact: &Shown, method: Method) -> Result<(), Violation> {
     let person = oracle.person_of_contact(contact);
@@ -246,6 +279,7 @@ fn left_alone(oracle: &Oracle, watch: &Watch, contact: &Shown, method: Method) -
         let said = oracle.people[person].said.iter().filter(|said| said.email == contact.email);
         said.filter(|said| !matches!(said.word, Word::In | Word::Unproven)).map(|said| said.request).max()
     });
+    let since = since.max(oracle.out_since.get(&contact.id).copied());
     let long_out = !contact.is_in() && since.is_some_and(|since| since <= watch.cycle_began);
     match long_out {
         true => Err(broken(
@@ -329,7 +363,11 @@ fn edits_survive(oracle: &mut Oracle, sides: &Sides, ended: Ended) -> Result<(),
     let radio = oracle.n_keys() == 3;
     for person in 0..oracle.people.len() {
         let (local, remote) = (oracle.local_of(sides, person), oracle.remote_of(sides, person));
-        let (Some(local), Some(remote)) = (local, remote) else { continue };
+        let (Some(local), Some(remote)) = (local, remote) else {
+            // Nothing is agreed with a side that is not there.
+            oracle.forget_agreement(sides, person);
+            continue;
+        };
         let known = &mut oracle.people[person];
         if known.tangled {
             continue;
@@ -358,112 +396,4 @@ fn edits_survive(oracle: &mut Oracle, sides: &Sides, ended: Ended) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// A place where the sides differ after quiet.
-#[derive(Debug)]
-pub(crate) struct Difference {
-    pub(crate) email: String,
-    pub(crate) law: Law,
-    pub(crate) what: String,
-}
-
-/// Law 2, and what is left of law 1 after quiet: all that needs a reason.
-pub(crate) fn differences(oracle: &Oracle, sides: &Sides, leaves: bool) -> Vec<Difference> {
-    let emails: BTreeSet<&str> = sides
-        .rows
-        .iter()
-        .map(|row| row.email.as_str())
-        .chain(sides.contacts.iter().map(|contact| contact.email.as_str()))
-        .collect();
-    let mut found = Vec::new();
-    for email in emails {
-        let contact = sides.contact_at(email);
-        let rows: Vec<&Row> = sides.rows_at(email).collect();
-        // A row that is linked to a member stays with it, others join by address (section 2 of the design): where several
-        // share one, the contact agrees with its own rows or with all.
-        let owner = contact.and_then(|contact| oracle.person_of_contact(contact));
-        let own: Vec<&Row> = rows.iter().copied().filter(|row| oracle.person_of_row(row) == owner).collect();
-        let radio = oracle.n_keys() == 3;
-        let agrees_with_own =
-            owner.is_some() && !own.is_empty() && difference(&own, contact, leaves, radio).is_none();
-        let mut say = |law, what: String| found.push(Difference { email: email.to_owned(), law, what });
-        if let Some(what) = difference(&rows, contact, leaves, radio).filter(|_| !agrees_with_own) {
-            say(Law::Agreement, what);
-        }
-        if let Some(what) = still_in(oracle, sides, email, &rows, contact, leaves) {
-            say(Law::Consent, what);
-        }
-    }
-    found
-}
-
-/// When the row's consent was given; texts of one moment differ in their digits.
-fn instant(row: &Row) -> Option<Timestamp> {
-    row.at.parse().ok()
-}
-
-/// Of two rows of one time the more cautious speaks.
-fn caution(status: &str) -> u8 {
-    match status {
-        "subscribed" => 0,
-        "pending" => 1,
-        "unsubscribed" => 3,
-        _ => 2,
-    }
-}
-
-fn difference(rows: &[&Row], contact: Option<&Shown>, leaves: bool, radio: bool) -> Option<String> {
-    let spoken = rows.iter().max_by_key(|row| (instant(row), caution(&row.status)));
-    let local = spoken.map(|row| row.status.as_str());
-    let remote = contact.map(|contact| contact.status.as_str());
-    let agree = match (local, remote) {
-        (None, None | Some("unsubscribed" | "archived" | "cleaned" | "pending")) => true,
-        (None, Some(_)) => leaves,
-        (Some("unsubscribed" | "cleaned"), None | Some("archived" | "unsubscribed")) => true,
-        (Some("unsubscribed"), Some("cleaned")) => true,
-        (Some(local), Some(remote)) => local == remote,
-        (Some(_), None) => false,
-    };
-    if !agree {
-        return Some(format!("the register says {local:?}, Mailchimp {remote:?}"));
-    }
-    let contact = contact.filter(|contact| contact.is_in())?;
-    if rows.is_empty() {
-        return None;
-    }
-    let (local, remote) =
-        (crate::sides::local_values(rows, radio), crate::sides::remote_values(contact, radio));
-    (local != remote).then(|| format!("the register shows {local:?}, Mailchimp {remote:?}"))
-}
-
-/// Whether somebody whose last word was an opt-out is, after quiet, subscribed on a side.
-fn still_in(
-    oracle: &Oracle,
-    sides: &Sides,
-    email: &str,
-    rows: &[&Row],
-    contact: Option<&Shown>,
-    leaves: bool,
-) -> Option<String> {
-    let people = oracle.people_at(sides, email);
-    let outs: Vec<_> =
-        people.iter().map(|person| oracle.people[*person].out_by(u64::MAX, email, oracle.now)).collect();
-    if outs.is_empty() || outs.iter().any(Option::is_none) {
-        return None;
-    }
-    let out = outs.first().copied().flatten()?;
-    // A bounce stops the address, not the person.
-    if out.word == Word::Bounced {
-        return None;
-    }
-    if leaves && out.word == Word::Removed {
-        return None;
-    }
-    // Whom Mailchimp's own form asks to confirm is in by nobody's word but their own.
-    let asked = people.iter().any(|person| oracle.people[*person].asked.contains_key(email));
-    let is_in = |status: &str| status == "subscribed" || (status == "pending" && asked);
-    let row = rows.iter().max_by_key(|row| (instant(row), caution(&row.status)));
-    let shows = (row.is_some_and(|row| is_in(&row.status)), contact.is_some_and(|c| is_in(&c.status)));
-    (shows != (false, false)).then(|| format!("in on (register, Mailchimp) = {shows:?} after {out:?}"))
 }

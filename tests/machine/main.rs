@@ -8,18 +8,22 @@
 mod chance;
 mod ground;
 mod history;
+mod known;
 mod laws;
 mod oracle;
 #[path = "../world/parts.rs"]
 mod parts;
 mod props;
+mod quiet;
 mod register;
 mod regressions;
+mod seen;
 mod shrink;
 mod sides;
 mod step;
 mod theatre;
 mod wire;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -2,103 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::ground::{AHEAD, value};
-use crate::sides::{Dated, Row, Shown, Sides, Values, email, local_values, normal, remote_values};
-use crate::step::{Act, Address, Field};
-
-/// A person, by number.
-pub(crate) type PersonId = usize;
-
-/// What somebody said of being mailed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Word {
-    /// In, by their own word.
-    In,
-    /// In, and nobody can tell since when: it counts once staff approved of it.
-    Unproven,
-    /// Out: an opt-out, a complaint, archived, gone.
-    Out,
-    /// Out because the website removed the rows: not a word of theirs where the policy leaves the contact alone.
-    Removed,
-    /// Mail to the address does not arrive.
-    Bounced,
-}
-
-/// Where it was said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Where {
-    Register,
-    Mailchimp,
-}
-
-/// One such word.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
-    pub(crate) word: Word,
-    pub(crate) side: Where,
-    pub(crate) at: Timestamp,
-    /// It was shown from this request on.
-    pub(crate) request: u64,
-    pub(crate) email: String,
-}
-
-/// A clock that is ahead by less is taken at its word (section 4 of the design).
-const PROVEN: SignedDuration = SignedDuration::from_mins(5);
-
-/// What is known of one person.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Known {
-    pub(crate) said: Vec<Said>,
-    /// Every value that anybody entered about them.
-    pub(crate) entered: BTreeSet<String>,
-    /// What both sides showed when they last agreed, by key.
-    pub(crate) agreed: Vec<Option<String>>,
-    /// What was entered on either side since, by key.
-    pub(crate) local: Vec<Option<String>>,
-    pub(crate) remote: Vec<Option<String>>,
-    /// Somebody else has, or had, to do with an address of theirs: whose values are whose is nobody's to say.
-    pub(crate) tangled: bool,
-    /// For which opt-in a confirmation was asked for, by address.
-    pub(crate) asked: BTreeMap<String, Option<Timestamp>>,
-}
-
-impl Known {
-    /// The last time they said that they are in.
-    pub(crate) fn last_in(&self) -> Option<Timestamp> {
-        self.said.iter().filter(|said| said.word == Word::In).map(|said| said.at).max()
-    }
-
-    /// An opt-out that was shown by `request`, of a person that did not opt in later.
-    ///
-    /// On one side the later act is the later word, whatever the clock says; between the sides only the times tell, and
-    /// of one moment the opt-out counts. A time that is yet to come proves nothing.
-    pub(crate) fn out_by(&self, request: u64, address: &str, now: Timestamp) -> Option<&Said> {
-        self.said.iter().enumerate().find_map(|(at, out)| {
-            let counts = match out.word {
-                Word::In | Word::Unproven => false,
-                Word::Out | Word::Removed => true,
-                Word::Bounced => out.email == address,
-            };
-            let undone = self.said.iter().enumerate().any(|(later, said)| {
-                let is_later = if said.side == out.side { later > at } else { said.at > out.at };
-                said.word == Word::In && is_later && said.at <= now + PROVEN
-            });
-            (counts && out.request <= request && !undone).then_some(out)
-        })
-    }
-
-    /// Takes back the opt-outs of one side that no cycle can have seen: `known_by` is the last request that one made before
-    /// its last look.
-    fn take_back_unseen(&mut self, side: Where, known_by: u64) -> bool {
-        let before = self.said.len();
-        self.said.retain(|said| {
-            said.side != side || matches!(said.word, Word::In | Word::Unproven) || said.request <= known_by
-        });
-        self.said.len() < before
-    }
-}
+use crate::ground::AHEAD;
+use crate::known::{Known, PersonId, Said, Where, Word};
+use crate::seen::Seen;
+use crate::sides::{Dated, Row, Shown, Sides, Values, email, local_values, remote_values};
+use crate::step::Act;
+use crate::words::{covers_up, entered_by, word_of};
 
 /// What people did.
 #[derive(Clone, Debug)]
@@ -114,8 +25,11 @@ pub(crate) struct Oracle {
     /// When each row and contact came to be, by the number of the next request.
     row_since: BTreeMap<i64, u64>,
     contact_since: BTreeMap<String, u64>,
-    /// What was there by this request was seen by a cycle that worked.
-    pub(crate) known_by: u64,
+    /// When each contact that was in went out by somebody's hand, so too.
+    pub(crate) out_since: BTreeMap<String, u64>,
+    pub(crate) seen: Seen,
+    /// Of whom the guard holds something: what is undone before anybody approved of it never was.
+    pub(crate) held: BTreeSet<String>,
     radio: bool,
     dated: Dated,
     /// The time at which the laws look.
@@ -133,7 +47,9 @@ impl Oracle {
             tags: BTreeMap::new(),
             row_since: BTreeMap::new(),
             contact_since: BTreeMap::new(),
-            known_by: 0,
+            out_since: BTreeMap::new(),
+            seen: Seen::default(),
+            held: BTreeSet::new(),
             radio,
             dated,
             now: Timestamp::MIN,
@@ -182,14 +98,19 @@ impl Oracle {
 
     fn person_at(&mut self, sides: &Sides, email: &str) -> PersonId {
         let known = self.people_at(sides, email).first().copied();
-        // Whoever had the address before, unless they are elsewhere by now.
-        let before = self.last_at.get(email).copied().filter(|before| !self.is_there(sides, *before));
-        let person = known.or(before).unwrap_or_else(|| {
+        // Whoever had the address before, unless they are elsewhere by now: then there are two who have to do with it.
+        let before = self.last_at.get(email).copied();
+        let elsewhere = before.filter(|before| self.is_there(sides, *before));
+        let person = known.or(before.filter(|_| elsewhere.is_none())).unwrap_or_else(|| {
             let nothing = vec![None; self.n_keys()];
             let (agreed, local, remote) = (nothing.clone(), nothing.clone(), nothing);
-            self.people.push(Known { agreed, local, remote, ..Known::default() });
+            let tangled = elsewhere.is_some();
+            self.people.push(Known { agreed, local, remote, tangled, ..Known::default() });
             self.people.len() - 1
         });
+        if let Some(other) = elsewhere.filter(|other| *other != person) {
+            self.people[other].tangled = true;
+        }
         self.last_at.insert(email.to_owned(), person);
         person
     }
@@ -202,11 +123,17 @@ impl Oracle {
             let rows: Vec<&Row> =
                 sides.rows.iter().filter(|row| self.person_of_row(row) == Some(person)).collect();
             let strange = rows.iter().all(|row| row.email != contact.email);
-            let unseen = self.contact_since[&contact.id] > self.known_by
-                || rows.iter().all(|row| self.row_since[&row.id] > self.known_by);
+            let unseen = self.contact_since[&contact.id] > self.seen.by
+                || rows.iter().all(|row| self.row_since[&row.id] > self.seen.by);
             if !rows.is_empty() && strange && unseen {
                 self.people[person].tangled = true;
-                let known = self.people[person].clone();
+                let mut known = self.people[person].clone();
+                // What was said on the side of one tells nothing of the other.
+                let said_on = |known: &mut Known, side| {
+                    known.said.retain(|said| said.side == side || said.word == Word::In);
+                };
+                said_on(&mut known, Where::Mailchimp);
+                said_on(&mut self.people[person], Where::Register);
                 self.people.push(known);
                 self.of_contact.insert(contact.id.clone(), self.people.len() - 1);
             }
@@ -246,37 +173,22 @@ impl Oracle {
     /// Notes what an act said and entered.
     pub(crate) fn acted(&mut self, act: Act, before: &Sides, after: &Sides, now: Timestamp, request: u64) {
         self.meet(after, request);
+        self.seen.acted(before, after);
         if let Act::MoveLocal(..) | Act::Move(..) = act {
             self.part_strangers(after);
         }
-        if let Some((address, side, word)) = word_of(act, before) {
-            let (word, at) = self.as_told(act, word, now);
-            let email = email(address);
-            let mut people = self.people_at(before, &email);
-            people.extend(self.people_at(after, &email));
-            let counts = self.counts(act, &email, before);
-            for person in people {
-                let known = &mut self.people[person];
-                let hidden = covers_up(act) && known.take_back_unseen(side, self.known_by);
-                if counts || hidden && word != Word::In {
-                    known.said.push(Said { word, side, at, request, email: email.clone() });
-                }
+        match word_of(act, before) {
+            Some((address, side, word)) => {
+                let (word, at) = self.as_told(act, word, now);
+                let said = Said { word, side, at, request, email: email(address) };
+                self.hear(act, said, before, after);
             }
-        } else if covers_up(act) {
-            for person in 0..self.people.len() {
-                let side = if matches!(act, Act::RestoreRow | Act::RestoreStatus(_)) {
-                    Where::Register
-                } else {
-                    Where::Mailchimp
-                };
-                if touched(self, person, act, before, after) {
-                    self.people[person].take_back_unseen(side, self.known_by);
-                    self.take_back_removal(act, before, person);
-                    if matches!(act, Act::StaffResubscribe(_)) {
-                        // Staff know that the address works again.
-                        self.people[person].said.retain(|said| said.word != Word::Bounced);
-                    }
-                }
+            None if covers_up(act) => self.cover_up(act, before, after),
+            None => (),
+        }
+        for was in before.contacts.iter().filter(|contact| contact.is_in()) {
+            if after.contacts.iter().any(|is| is.id == was.id && !is.is_in()) {
+                self.out_since.insert(was.id.clone(), request);
             }
         }
         if let Act::StaffTag(address, _) = act
@@ -289,19 +201,58 @@ impl Oracle {
                 self.people[person].entered.insert(entered.1.clone());
             }
         }
+        self.note_edits(before, after);
+    }
+
+    /// Notes a word of somebody's, where it can be known.
+    fn hear(&mut self, act: Act, said: Said, before: &Sides, after: &Sides) {
+        let email = &said.email;
+        let mut people = self.concerned(before, email, said.side);
+        people.extend(self.concerned(after, email, said.side));
+        let (counts, was_known) = (self.counts(act, email, before), self.was_known(act, email, before));
+        let asks_by_itself = after.contact_at(email).is_some_and(|contact| contact.status == "pending");
+        for person in people {
+            let known = &mut self.people[person];
+            let hidden = covers_up(act) && known.take_back_unseen(said.side, self.seen.by);
+            if counts || hidden && was_known {
+                known.said.push(said.clone());
+            }
+            if matches!(act, Act::Form(..)) && asks_by_itself {
+                known.asked.remove(email);
+            }
+        }
+    }
+
+    /// Takes back what an act without a word of the person's undoes.
+    fn cover_up(&mut self, act: Act, before: &Sides, after: &Sides) {
+        let side = match act {
+            Act::RestoreRow | Act::RestoreStatus(_) => Where::Register,
+            _ => Where::Mailchimp,
+        };
         for person in 0..self.people.len() {
-            let changed = |was: Option<Values>, is: Option<Values>| (was != is).then_some((was, is));
-            if let Some((was, Some(is))) =
-                changed(self.local_of(before, person), self.local_of(after, person))
-            {
-                note(&mut self.people[person].local, was, is);
+            if touched(self, person, act, before, after) {
+                self.people[person].take_back_unseen(side, self.seen.by);
+                self.take_back_removal(act, before, person);
+                self.take_back_held(person, side);
+                if matches!(act, Act::StaffResubscribe(_)) {
+                    // Staff know that the address works again.
+                    self.people[person].said.retain(|said| said.word != Word::Bounced);
+                }
             }
-            if let Some((was, Some(is))) =
-                changed(self.remote_of(before, person), self.remote_of(after, person))
-            {
-                note(&mut self.people[person].remote, was, is);
-            }
-            if self.local_of(after, person).is_none() && self.local_of(before, person).is_some() {
+        }
+    }
+
+    /// Notes what was entered on either side.
+    fn note_edits(&mut self, before: &Sides, after: &Sides) {
+        for person in 0..self.people.len() {
+            let local = (self.local_of(before, person), self.local_of(after, person));
+            let remote = (self.remote_of(before, person), self.remote_of(after, person));
+            let lost = |(was, is): &(Option<Values>, Option<Values>)| was.is_some() && is.is_none();
+            let any_lost = lost(&local) || lost(&remote);
+            let known = &mut self.people[person];
+            note(&mut known.local, local);
+            note(&mut known.remote, remote);
+            if any_lost {
                 self.forget_agreement(after, person);
             }
         }
@@ -322,19 +273,78 @@ impl Oracle {
         }
     }
 
-    /// Whether what an act says can be known: who is gone before anybody looked was never there; and of a contact that was
-    /// out already, being gone says nothing new.
-    fn counts(&self, act: Act, email: &str, before: &Sides) -> bool {
-        match act {
-            Act::Delete(_) | Act::SoftDelete(_) => {
-                let is_in = |row: &&Row| matches!(row.status.as_str(), "subscribed" | "pending");
-                before.rows_at(email).filter(is_in).any(|row| self.row_since[&row.id] <= self.known_by)
+    /// What the guard held, and is undone before anybody approved of it, never was (section 5 of the design: as far as it
+    /// is still wanted then).
+    fn take_back_held(&mut self, person: PersonId, side: Where) {
+        let held = &self.held;
+        self.people[person].said.retain(|said| {
+            said.side != side
+                || matches!(said.word, Word::In | Word::Unproven | Word::Bounced)
+                || !held.contains(&said.email)
+        });
+    }
+
+    /// Whom a word on one side is of: those whose row or contact there bears the address, and no others who have theirs
+    /// at another one.
+    fn concerned(&self, sides: &Sides, email: &str, side: Where) -> BTreeSet<PersonId> {
+        let places = |person: PersonId| -> Vec<&str> {
+            match side {
+                Where::Register => {
+                    let rows = sides.rows.iter().filter(|row| self.person_of_row(row) == Some(person));
+                    rows.map(|row| row.email.as_str()).collect()
+                }
+                Where::Mailchimp => {
+                    let contacts =
+                        sides.contacts.iter().filter(|c| self.person_of_contact(c) == Some(person));
+                    contacts.map(|contact| contact.email.as_str()).collect()
+                }
             }
+        };
+        let mut people = self.people_at(sides, email);
+        people.retain(|person| {
+            let places = places(*person);
+            places.is_empty() || places.contains(&email)
+        });
+        people
+    }
+
+    /// Whether what an act says can be known: who is gone before anybody looked was never there; and of whom was out
+    /// already, being gone says nothing new.
+    fn counts(&self, act: Act, email: &str, before: &Sides) -> bool {
+        let is_in = |status: &str| matches!(status, "subscribed" | "pending");
+        let contact = before.contact_at(email);
+        let seen = contact.map(|contact| self.seen.contact(&contact.id).unwrap_or(&contact.status));
+        let says_it = match act {
+            Act::Delete(_) | Act::SoftDelete(_) => {
+                let mut rows = before.rows_at(email).filter(|row| self.is_known(row));
+                rows.any(|row| is_in(&row.status) && self.seen.row(row.id).is_none_or(is_in))
+            }
+            Act::StaffDelete(_) | Act::Expire(_) => {
+                contact.is_some_and(Shown::is_in) && seen.is_some_and(is_in)
+            }
+            // Of a sign-up that still waited Mailchimp shows nothing once it is taken back.
+            Act::Unsubscribe(_) | Act::Complain(_) | Act::StaffUnsubscribe(_) | Act::StaffArchive(_) => {
+                let waited = contact.is_some_and(|contact| contact.status == "pending");
+                !waited || seen.is_some_and(is_in)
+            }
+            _ => true,
+        };
+        says_it && self.was_known(act, email, before)
+    }
+
+    /// Whether a cycle has seen what an act removes.
+    fn was_known(&self, act: Act, email: &str, before: &Sides) -> bool {
+        match act {
+            Act::Delete(_) | Act::SoftDelete(_) => before.rows_at(email).any(|row| self.is_known(row)),
             Act::StaffDelete(_) | Act::Expire(_) => before
                 .contact_at(email)
-                .is_some_and(|contact| contact.is_in() && self.contact_since[&contact.id] <= self.known_by),
+                .is_some_and(|contact| self.contact_since[&contact.id] <= self.seen.by),
             _ => true,
         }
+    }
+
+    fn is_known(&self, row: &Row) -> bool {
+        self.row_since[&row.id] <= self.seen.by
     }
 
     /// Staff approved of what was held: whoever says that they are in is taken at their word.
@@ -362,7 +372,7 @@ impl Oracle {
 
     /// The base is lost, or older: what both sides show now is all that can be told.
     pub(crate) fn forget_agreements(&mut self, sides: &Sides) {
-        self.known_by = 0;
+        self.seen = Seen::default();
         self.part_strangers(sides);
         for person in 0..self.people.len() {
             self.forget_unshown(sides, person);
@@ -372,7 +382,7 @@ impl Oracle {
 
     /// Nothing is agreed any more: when both sides meet again, a value of either is as good (section 3 of the design, of
     /// values without a base; so it is with rows of somebody whose rows were all removed).
-    fn forget_agreement(&mut self, sides: &Sides, person: PersonId) {
+    pub(crate) fn forget_agreement(&mut self, sides: &Sides, person: PersonId) {
         let all = |values: Option<Values>, n| match values {
             Some(values) => values.into_iter().map(Some).collect(),
             None => vec![None; n],
@@ -404,27 +414,12 @@ impl Oracle {
     }
 }
 
-fn note(edits: &mut [Option<String>], was: Option<Values>, is: Values) {
-    for (key, value) in is.into_iter().enumerate() {
+fn note(edits: &mut [Option<String>], (was, is): (Option<Values>, Option<Values>)) {
+    for (key, value) in is.into_iter().flatten().enumerate() {
         if was.as_ref().is_none_or(|was| was[key] != value) {
             edits[key] = Some(value);
         }
     }
-}
-
-/// Whether an act undoes without a word of the person's what the side showed before: nobody who had not looked can know.
-fn covers_up(act: Act) -> bool {
-    matches!(
-        act,
-        Act::RestoreRow
-            | Act::RestoreStatus(_)
-            | Act::Delete(_)
-            | Act::SoftDelete(_)
-            | Act::StaffUnarchive(_)
-            | Act::StaffResubscribe(_)
-            | Act::StaffDelete(_)
-            | Act::Expire(_)
-    )
 }
 
 /// Whose side an act without a word changed.
@@ -438,54 +433,5 @@ fn touched(oracle: &Oracle, person: PersonId, act: Act, before: &Sides, after: &
             new.into_iter().any(|row| oracle.person_of_row(row) == Some(person))
         }
         _ => false,
-    }
-}
-
-/// What an act says of being mailed, and at which address; nothing where that was so before and does not show.
-fn word_of(act: Act, before: &Sides) -> Option<(Address, Where, Word)> {
-    let status = |a: Address| before.contact_at(&email(a)).map_or("", |contact| contact.status.as_str());
-    let (a, side, word) = match act {
-        Act::Register(a, _) | Act::RegisterPending(a, _) | Act::ReturnLocal(a) | Act::ReturnAhead(a) => {
-            (a, Where::Register, Word::In)
-        }
-        Act::StaffAdd(a, _) | Act::Confirm(a) => (a, Where::Mailchimp, Word::In),
-        Act::Form(a, _) if status(a) != "subscribed" => (a, Where::Mailchimp, Word::In),
-        Act::LeaveLocal(a) | Act::LeaveNewest(a) | Act::LeaveAhead(a) => (a, Where::Register, Word::Out),
-        Act::Delete(a) | Act::SoftDelete(a) => (a, Where::Register, Word::Removed),
-        Act::Unsubscribe(a) | Act::Complain(a) | Act::StaffUnsubscribe(a) if status(a) != "unsubscribed" => {
-            (a, Where::Mailchimp, Word::Out)
-        }
-        Act::StaffArchive(a) if status(a) != "archived" => (a, Where::Mailchimp, Word::Out),
-        Act::StaffDelete(a) | Act::Expire(a) => (a, Where::Mailchimp, Word::Out),
-        Act::Bounce(a) => (a, Where::Mailchimp, Word::Bounced),
-        Act::Form(..)
-        | Act::Unsubscribe(_)
-        | Act::Complain(_)
-        | Act::StaffUnsubscribe(_)
-        | Act::StaffArchive(_)
-        | Act::Write(..)
-        | Act::TickLocal(..)
-        | Act::UntickLocal(..)
-        | Act::MoveLocal(..)
-        | Act::RestoreRow
-        | Act::RestoreStatus(_)
-        | Act::Edit(..)
-        | Act::Tick(..)
-        | Act::Untick(..)
-        | Act::Move(..)
-        | Act::StaffUnarchive(_)
-        | Act::StaffResubscribe(_)
-        | Act::StaffTag(..) => return None,
-    };
-    Some((a, side, word))
-}
-
-fn entered_by(act: Act) -> Option<(String, String)> {
-    match act {
-        Act::Register(a, n) | Act::RegisterPending(a, n) | Act::Form(a, n) | Act::StaffAdd(a, n) => {
-            Some((email(a), normal(&value(Field::First, n))))
-        }
-        Act::Write(a, field, n) | Act::Edit(a, field, n) => Some((email(a), normal(&value(field, n)))),
-        _ => None,
     }
 }

@@ -74,7 +74,7 @@ fn simplify(theatre: &Theatre, shortest: &mut Script, law: Law) {
             |step| if matches!(step, Step::Wait(_)) { Step::Wait(1_500) } else { step },
             |step| if step == Step::SyncFull { Step::Sync } else { step },
             |step| match step {
-                Step::Meanwhile(_, act) | Step::Between(_, act) => Step::Do(act),
+                Step::Meanwhile(_, act) | Step::Between(_, act) | Step::Amid(_, act) => Step::Do(act),
                 step => step,
             },
         ];

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rosterd::sandbox::Sandbox;
 use rusqlite::Connection;
 use serde_json::Value;
@@ -43,6 +44,8 @@ pub(crate) struct Row {
     pub(crate) membership: String,
     pub(crate) topics: BTreeSet<String>,
     pub(crate) note: String,
+    /// When it came to be, by the register's word.
+    created_at: Option<Timestamp>,
 }
 
 /// A contact, archived or not.
@@ -138,8 +141,8 @@ pub(crate) fn rows(register: &Connection, dated: Dated) -> Vec<Row> {
         "SELECT id, lower(email), subscription, coalesce(iif(?1, subscription_changed_at, NULL), signup_at, created_at),
             ifnull(first_name, ''), ifnull(last_name, ''), ifnull(organisation, ''), membership,
             (SELECT group_concat(interest, '|') FROM registration_interests
-             WHERE registration_id = id AND dimension = 'topic'), ifnull(sync_note, '')
-        FROM registrations WHERE deleted_at IS NULL ORDER BY id";
+             WHERE registration_id = id AND dimension = 'topic'), ifnull(sync_note, ''), created_at
+        FROM registrations WHERE deleted_at IS NULL";
     let mut statement = register.prepare_cached(sql).unwrap();
     let rows = statement.query_map([dated == Dated::Yes], |row| {
         let topics: Option<String> = row.get(8)?;
@@ -154,9 +157,13 @@ pub(crate) fn rows(register: &Connection, dated: Dated) -> Vec<Row> {
             membership: row.get(7)?,
             topics: topics.iter().flat_map(|topics| topics.split('|')).map(str::to_owned).collect(),
             note: row.get(9)?,
+            created_at: row.get_ref(10)?.as_str()?.parse().ok(),
         })
     });
-    rows.unwrap().map(Result::unwrap).collect()
+    let mut rows: Vec<Row> = rows.unwrap().map(Result::unwrap).collect();
+    // A row that was restored has a new number, and is as old as it was.
+    rows.sort_by_key(|row| (row.created_at, row.id));
+    rows
 }
 
 /// The contacts that are there. `topic_ids` are the ids of the offered topics where those are a category.

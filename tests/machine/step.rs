@@ -121,6 +121,8 @@ pub(crate) enum Step {
     Meanwhile(u16, Act),
     /// Before the row of this number is written in the next cycle.
     Between(u16, Act),
+    /// At the await point of this number of the next cycle.
+    Amid(u16, Act),
     /// On the writes only, or on any request; so many pass first, so many are met.
     Weather(Storm, bool, u8, u8),
     /// The write of this number of the next cycle times out, and lands only after it.
@@ -220,8 +222,10 @@ impl Script {
         steps.push(Step::SyncFull);
         let n_steps = 5 + author.chance.below(26);
         for _ in 0..n_steps {
-            let step = author.step();
-            steps.push(step);
+            match author.chance.happens(4) {
+                true => steps.extend(author.change_of_mind()),
+                false => steps.push(author.step()),
+            }
         }
         Self { setting, steps }
     }
@@ -343,7 +347,8 @@ impl Author {
             0..=44 => Step::Do(self.act()),
             45 | 46 if self.clock_jumps => Step::Jump(self.chance.one_of(&[-60, -60, -61, -2, 2, 60, 60])),
             45..=53 => Step::Wait(self.wait()),
-            54..=57 => Step::Meanwhile(self.request(), self.act()),
+            54..=56 => Step::Meanwhile(self.request(), self.act()),
+            57 => Step::Amid(self.poll(), self.act()),
             58 | 59 => Step::Between(self.small(), self.act()),
             60..=65 => self.weather(),
             66 | 67 => Step::Late(self.small()),
@@ -359,6 +364,34 @@ impl Author {
             96..=98 => Step::Approve,
             _ => Step::Reject,
         }
+    }
+
+    /// Somebody leaves, comes back, and leaves again while a cycle is about to say so.
+    fn change_of_mind(&mut self) -> Vec<Step> {
+        let a = self.address();
+        let n = self.value();
+        let leaving = [
+            Act::LeaveLocal(a),
+            Act::Unsubscribe(a),
+            Act::Complain(a),
+            Act::StaffArchive(a),
+            Act::StaffDelete(a),
+            Act::Delete(a),
+        ];
+        let out = self.chance.one_of(&leaving[..5]);
+        let back = self.chance.one_of(&[
+            Act::ReturnLocal(a),
+            Act::ReturnLocal(a),
+            Act::Register(a, n),
+            Act::RegisterPending(a, n),
+            Act::Form(a, n),
+        ]);
+        let again = self.chance.one_of(&leaving);
+        let amid = match self.chance.below(4) {
+            0 => Step::Amid(self.poll(), again),
+            _ => Step::Meanwhile(1 + u16::try_from(self.chance.below(5)).unwrap(), again),
+        };
+        vec![Step::Do(out), Step::Sync, Step::Wait(self.wait()), Step::Do(back), amid, Step::Sync]
     }
 
     /// Often within one second, now and then a minute, an hour or a day.
@@ -390,7 +423,12 @@ impl Author {
         match self.chance.below(4) {
             0 => Death::Before(self.request()),
             1 => Death::After(self.request()),
-            _ => Death::Poll(u16::try_from(self.chance.below(220)).unwrap()),
+            _ => Death::Poll(self.poll()),
         }
+    }
+
+    /// An idle cycle has about as many await points.
+    fn poll(&mut self) -> u16 {
+        u16::try_from(self.chance.below(220)).unwrap()
     }
 }

@@ -13,6 +13,7 @@ use rusqlite::Connection;
 
 use crate::ground::Ground;
 use crate::laws::{self, Violation};
+use crate::sides::Sides;
 use crate::step::{Act, Death};
 
 /// The ground and the wire over it, shared by all that runs in a history.
@@ -57,6 +58,8 @@ struct Weather {
     meanwhile: Vec<(u16, Act)>,
     /// Before the writes to the register of these numbers.
     between: Vec<(u16, Act)>,
+    /// At the await points of these numbers.
+    amid: Vec<(u16, Act)>,
     busy: Option<(u16, u16)>,
     late: Vec<u16>,
     death: Option<Death>,
@@ -89,9 +92,11 @@ impl Wire {
         (inner.ground.register, inner.holder)
     }
 
-    /// Whether the power failed.
-    pub(crate) fn is_dark(&self) -> bool {
-        self.lock().plan.dark
+    /// Everything that happens at an await point. Says whether the power failed.
+    pub(crate) fn goes_dark(&self, poll: usize) -> bool {
+        let mut inner = self.lock();
+        inner.at_poll(poll);
+        inner.plan.dark
     }
 }
 
@@ -113,6 +118,10 @@ impl Inner {
         self.plan.between.push((row, act));
     }
 
+    pub(crate) fn plan_amid(&mut self, poll: u16, act: Act) {
+        self.plan.amid.push((poll, act));
+    }
+
     pub(crate) fn plan_busy(&mut self, from: u16, to: u16) {
         self.plan.busy = Some((from, to));
     }
@@ -127,6 +136,7 @@ impl Inner {
         let violation = self.watch.violation.take();
         self.watch = Watch { sent, cycle_began: sent, violation, ..Watch::default() };
         self.plan.death = death;
+        self.ground.oracle.seen.begin_cycle();
         if self.plan.busy.is_some_and(|(from, _)| from == 0) {
             self.hold(true);
         }
@@ -197,6 +207,31 @@ impl Inner {
         }
     }
 
+    fn at_poll(&mut self, poll: usize) {
+        let due = self.plan.amid.iter().filter(|(at, _)| usize::from(*at) == poll && !self.holding);
+        let due: Vec<Act> = due.map(|(_, act)| *act).collect();
+        for act in due {
+            let done = self.ground.act(act, self.watch.sent + 1);
+            self.tell(|_| format!("    at await point {poll}: {act:?}{}", cannot(done)));
+        }
+    }
+
+    /// The cycle worked.
+    pub(crate) fn note_seen(&mut self, before: &Sides) {
+        let (by, after) = (self.watch.cycle_began + 1, self.ground.sides());
+        self.ground.oracle.seen.end_cycle(by, before, &after);
+    }
+
+    /// The answer to a write shows its contacts.
+    fn note_answered(&mut self, request: &Request) {
+        let body = request.body.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+        for contact in self.ground.sides().contacts.iter() {
+            if request.target.contains(&contact.path) || body.contains(&format!("\"{}\"", contact.email)) {
+                self.ground.oracle.seen.wrote(contact);
+            }
+        }
+    }
+
     fn note_reading(&mut self, request: &Request, sent: u64) {
         if request.method != Method::Get {
             return;
@@ -228,6 +263,12 @@ impl Inner {
         }
         if request.body.as_ref().is_some_and(|body| body.windows(9).any(|word| word == b"\"pending\"")) {
             laws::note_asked(&mut self.ground, request, self.watch.sent);
+        }
+        if request.method == Method::Patch {
+            laws::note_raised(self, request);
+        }
+        if request.method != Method::Get && matches!(answer, Ok(Response { status: 200, .. })) {
+            self.note_answered(request);
         }
         if matches!(answer, Err(_) | Ok(Response { status: 403 | 429 | 500.., .. })) {
             self.faults += 1;
