@@ -39,6 +39,7 @@ pub use crate::config::environment::{
 pub use crate::config::guard::{GuardConfig, Limit};
 pub use crate::config::mailchimp::MailchimpConfig;
 pub use crate::config::mapping::{InterestConfig, InterestTarget, MergeFieldConfig};
+pub use crate::config::privacy::PrivacyConfig;
 pub use crate::config::problem::{ConfigErrors, Problem};
 pub use crate::config::registrations::{RegisterLocation, RegistrationsConfig};
 pub use crate::config::state::StateConfig;
@@ -82,6 +83,8 @@ pub struct Config {
     pub web: Option<WebConfig>,
     /// What is run when ops have to know of something; `None` where nothing is.
     pub alerts: Option<AlertsConfig>,
+    /// What may be written where others read it.
+    pub privacy: PrivacyConfig,
 }
 
 impl Config {
@@ -168,7 +171,7 @@ fn read_root<M: DeserializeOwned>(path: &Path, mut root: Section<'_>) -> Draft<M
         root.tables("working_group", |section| working_groups::read(section, &mapped, &mut taken));
     let web = root.optional_table("web", web::read);
     let alerts = root.optional_table("alerts", alerts::read).flatten();
-    root.optional_table("privacy", privacy::read);
+    let privacy = root.optional_table("privacy", privacy::read).unwrap_or_default();
     root.finish();
     Draft {
         registrations,
@@ -182,6 +185,7 @@ fn read_root<M: DeserializeOwned>(path: &Path, mut root: Section<'_>) -> Draft<M
         working_groups,
         web,
         alerts,
+        privacy,
         ..Draft::nothing(path, None)
     }
 }

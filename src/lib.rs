@@ -41,7 +41,7 @@
 //!   [`ReadAudience`](mailchimp::ReadAudience) and a copy of the state.
 //! - A base value moves only when it is settled, and in the transaction that closes the trail's entry.
 //! - Nothing is concluded from silence: a member that no page showed is read by itself before it counts as gone.
-//! - No address, key or body is ever logged.
+//! - No key or body is ever logged, and no address but where `[privacy] log_addresses` asks for it.
 //! - Nothing holds a whole side in memory.
 
 pub mod apply;

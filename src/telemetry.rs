@@ -4,13 +4,15 @@
 //! named by their subscriber hash, which `rosterd member show EMAIL` prints too. The hash is a pseudonym and not
 //! anonymous (whoever has an address can compute it); treat logs as personal data. Three things keep it so:
 //! `EmailAddress` shows its hash under `Debug`, secrets are types that show nothing, and `tests/tidy.rs` reads every
-//! log macro of the source.
+//! log macro of the source. The one way for an address into a line is [`address`], which gives it only where
+//! `[privacy] log_addresses` asks for it.
 
 pub mod field;
 mod journal;
 pub mod tally;
 
 use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
@@ -20,8 +22,23 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::model::EmailAddress;
+
 /// What is logged where nobody says otherwise.
 pub const DEFAULT_FILTER: &str = "rosterd=info,warn";
+
+/// Whether lines carry addresses; of the whole process, as the log is.
+static ADDRESSES: AtomicBool = AtomicBool::new(false);
+
+/// Whether lines about members carry their addresses from now on: what `[privacy] log_addresses` says.
+pub fn log_addresses(wanted: bool) {
+    ADDRESSES.store(wanted, Ordering::Relaxed);
+}
+
+/// An address for the field `member.address`, which is left out unless the configuration asks for it.
+pub fn address(email: &EmailAddress) -> Option<&str> {
+    ADDRESSES.load(Ordering::Relaxed).then(|| email.as_str())
+}
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

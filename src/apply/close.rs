@@ -10,6 +10,7 @@ use crate::reconcile::trio::Trio;
 use crate::state::{
     CHANGED_MEANWHILE, Closing, ContactNow, CycleId, EntryId, Outcome, Park, StagedOperation,
 };
+use crate::telemetry;
 
 /// The class of refusals that say that the audience's own schema is another than remembered.
 pub(super) const SCHEMA: &str = "schema";
@@ -113,7 +114,15 @@ impl Work {
         self.next += 1;
         let operation = self.replaced.as_ref().unwrap_or(&staged.planned).operation.clone();
         let member = staged.member;
-        let mut closing = Closing::new(*entry, member, outcome_of(&deed));
+        let outcome = outcome_of(&deed);
+        tracing::debug!(
+            member.hash = %staged.email.hash(),
+            member.address = telemetry::address(&staged.email),
+            operation.kind = operation.kind(),
+            outcome = outcome.as_str(),
+            "an operation ended"
+        );
+        let mut closing = Closing::new(*entry, member, outcome);
         closing.said = said_of(&deed);
         match &deed {
             Deed::Done => {

@@ -29,6 +29,7 @@ use crate::registrations::{
     ReadRegistrations, RegisterPlace, WriteRegistrations, open_sqlite, open_sqlite_read_only,
 };
 use crate::state::{IdentityKind, Keep, State};
+use crate::telemetry;
 
 /// Somebody who waits gives up after this long: time for three tries.
 const HASTE: std::time::Duration = std::time::Duration::from_secs(4);
@@ -53,6 +54,7 @@ impl Settings {
     /// Reads the configuration at `path`; all mistakes at once.
     pub(super) fn load_file(path: &Path) -> Result<Self, Fault> {
         let (config, mapping) = Config::load_with(path, &ProcessEnvironment).map_err(Fault::usage)?;
+        telemetry::log_addresses(config.privacy.log_addresses);
         Ok(Self { config, mapping, meter: Meter::default() })
     }
 

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use crate::config::section::Document;
 use crate::config::{
     AlertsConfig, Config, ConfigErrors, Environment, GuardConfig, InterestConfig, MailchimpConfig,
-    MergeFieldConfig, RegistrationsConfig, StateConfig, SyncConfig, WebConfig, parse_toml, read_file,
-    read_root, whole_file,
+    MergeFieldConfig, PrivacyConfig, RegistrationsConfig, StateConfig, SyncConfig, WebConfig, parse_toml,
+    read_file, read_root, whole_file,
 };
 use crate::reconcile::policy::WorkingGroup;
 
@@ -41,6 +41,8 @@ pub struct Draft<M> {
     pub web: Option<WebConfig>,
     /// What is run when ops have to know of something.
     pub alerts: Option<AlertsConfig>,
+    /// What may be written where others read it.
+    pub privacy: PrivacyConfig,
     /// Everything that is wrong with the file.
     pub errors: Option<ConfigErrors>,
 }
@@ -69,6 +71,7 @@ impl<M: DeserializeOwned> Draft<M> {
             working_groups: Vec::new(),
             web: None,
             alerts: None,
+            privacy: PrivacyConfig::default(),
             errors,
         }
     }
@@ -107,6 +110,7 @@ impl<M: DeserializeOwned> Draft<M> {
             working_groups: self.working_groups,
             web: self.web,
             alerts: self.alerts,
+            privacy: self.privacy,
             path,
         };
         Ok((config, mapping))

@@ -91,8 +91,6 @@ pub(crate) enum Mistake {
     Contradiction(String),
     #[error("a group needs at least one of any, all, membership, fields: else everybody would be in it")]
     NoRule,
-    #[error("only `false` is possible: addresses never go to the log, a member is named by their hash there")]
-    LogAddresses,
     #[error("{}", .0)]
     Said(String),
 }

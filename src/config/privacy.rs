@@ -1,15 +1,16 @@
 //! `[privacy]`: what may be written where others read it.
 
-use crate::config::mistake::Mistake;
 use crate::config::section::Section;
 use crate::config::values;
 
-/// Reads the section. Its one key is a promise that can be stated and not withdrawn: there is nothing to keep of it.
-pub(crate) fn read(section: &mut Section<'_>) {
-    section.read(
-        "log_addresses",
-        |value| {
-            if values::flag(value)? { Err(Mistake::LogAddresses) } else { Ok(()) }
-        },
-    );
+/// What may be written where others read it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PrivacyConfig {
+    /// Whether the log names members by their addresses, too.
+    pub log_addresses: bool,
+}
+
+/// Reads the section.
+pub(crate) fn read(section: &mut Section<'_>) -> PrivacyConfig {
+    PrivacyConfig { log_addresses: section.read("log_addresses", values::flag).unwrap_or_default() }
 }

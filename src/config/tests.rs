@@ -162,11 +162,8 @@ fn numbers_words_and_spans_have_their_limits() {
         &["[guard] creations: must be a percentage in quotes (\"5%\"), not a number"],
     );
     check(
-        "[privacy]\nlog_addresses = true",
-        &[
-            "[privacy] log_addresses: only `false` is possible: addresses never go to the log, a member is named by \
-           their hash there",
-        ],
+        "[privacy]\nlog_addresses = \"yes\"",
+        &["[privacy] log_addresses: must be true or false, not a text"],
     );
 }
 
@@ -292,6 +289,13 @@ fn a_relative_secret_is_read_where_the_service_manager_keeps_its_copy() {
     let absolute = directory.path().join("north/key").display().to_string();
     fs::write(&path, fs::read_to_string(&path).unwrap().replace("north/key", &absolute)).unwrap();
     assert!(region().contains("us7"), "an absolute path is meant as it stands: {}", region());
+}
+
+#[test]
+fn the_log_names_nobody_unless_it_is_told_to() {
+    assert!(!parse(LEAST).unwrap().privacy.log_addresses);
+    let told = format!("{LEAST}[privacy]\nlog_addresses = true");
+    assert!(parse(&told).unwrap().privacy.log_addresses);
 }
 
 #[test]

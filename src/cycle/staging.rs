@@ -12,6 +12,7 @@ use crate::reconcile::plan::MemberPlan;
 use crate::reconcile::policy::Policy;
 use crate::reconcile::reconcile;
 use crate::state::{Pause, PolicyNumber, State, StateError};
+use crate::telemetry;
 
 /// How many members are decided about at a time.
 const PAGE: usize = 500;
@@ -59,7 +60,12 @@ pub(super) async fn policy_number(state: &State, policy: &Policy) -> Result<Poli
 fn tell(plan: &MemberPlan) {
     let Some(email) = &plan.email else { return };
     for conflict in &plan.conflicts {
-        tracing::debug!(member.hash = %email.hash(), conflict = conflict.kind(), "a conflict was found");
+        tracing::debug!(
+            member.hash = %email.hash(),
+            member.address = telemetry::address(email),
+            conflict = conflict.kind(),
+            "a conflict was found"
+        );
     }
 }
 

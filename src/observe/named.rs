@@ -5,6 +5,7 @@ use crate::mailchimp::schema::AudienceSchema;
 use crate::model::EmailAddress;
 use crate::observe::{ObserveError, Sources, local, missing};
 use crate::state::{MemberName, Pending, Seen};
+use crate::telemetry;
 
 /// How many are taken at a time.
 const BATCH: usize = 200;
@@ -64,7 +65,12 @@ async fn look_at(
         }
         // A member that bears the address is set aside by the reading of its own keys; nobody else waits for it.
         Err(error) if error.concerns_one() => {
-            tracing::warn!(member.hash = %address.hash(), error = chain(&error), "A contact cannot be read");
+            tracing::warn!(
+                member.hash = %address.hash(),
+                member.address = telemetry::address(address),
+                error = chain(&error),
+                "A contact cannot be read"
+            );
         }
         Err(error) => return Err(error.into()),
     }

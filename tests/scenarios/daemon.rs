@@ -67,6 +67,13 @@ impl Daemon {
         self.until(words, |line| line.contains(words));
     }
 
+    /// Waits until it has said these words at any time.
+    fn until_it_has_said(&mut self, words: &str) {
+        if !self.log.iter().any(|line| line.contains(words)) {
+            self.until_said(words);
+        }
+    }
+
     /// What it said so far.
     pub(crate) fn said(&self) -> Vec<String> {
         self.log.clone()
@@ -135,6 +142,7 @@ fn changes_of_either_side_arrive_at_a_running_daemon_until_it_is_told_to_stop() 
     stage.audience.person().unsubscribe("ada@alliance.test").unwrap();
     daemon.until("the opt-out is in the register", |_| stage.register.count("unsubscribed") == "1");
 
+    daemon.until_it_has_said("cycle done");
     daemon.signal("TERM");
     assert_eq!(daemon.ended(), Some(0));
     check_log(&mut stage, &daemon);
@@ -161,6 +169,7 @@ fn a_wrong_configuration_at_a_reload_leaves_the_old_one_in_force() {
     stage.register.change(1, "first_name", "Ada");
     daemon.until("the edit arrives under the new one", |_| in_mailchimp(&stage, 0)[0] == "Ada");
 
+    daemon.until_it_has_said("cycle done");
     daemon.signal("INT");
     assert_eq!(daemon.ended(), Some(0));
     check_log(&mut stage, &daemon);
@@ -253,6 +262,7 @@ fn a_register_that_is_locked_at_the_start_is_waited_for() {
     stage.register.unlock();
     stage.register.change(1, "first_name", "Augusta");
     daemon.until("the edit on the website is in Mailchimp", |_| in_mailchimp(&stage, 0)[0] == "Augusta");
+    daemon.until_it_has_said("cycle done");
     daemon.signal("TERM");
     assert_eq!(daemon.ended(), Some(0));
     check_log(&mut stage, &daemon);

@@ -122,7 +122,7 @@ fn signals() -> Section {
 fn notes() -> Section {
     Section {
         title: "NOTES",
-        text: "Results go to standard output; logs, progress and questions to standard error. No log has an address or \
+        text: "Results go to standard output; logs, progress and questions to standard error. No log has an address (unless [privacy] log_addresses asks for it) or \
                a key in it: a member is named by their subscriber hash, which rosterd member show prints. Logs are \
                personal data all the same, since whoever has an address can compute its hash.",
         terms: Vec::new(),
