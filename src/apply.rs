@@ -13,7 +13,7 @@ mod remote;
 mod reread;
 mod tags;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -74,7 +74,7 @@ impl Targets {
 }
 
 /// What came of a plan.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Operations done.
     pub done: u64,
@@ -84,6 +84,8 @@ pub struct Applied {
     pub skipped: u64,
     /// Members set aside after a refusal.
     pub parked: u64,
+    /// The same by what the refusal was taken for.
+    pub refusals: BTreeMap<String, u64>,
     /// Whether the audience's own schema turned out to be another than remembered.
     pub schema_is_stale: bool,
 }

@@ -95,6 +95,8 @@ pub struct Health {
     pub ended: BTreeMap<(Scope, CycleEnd), Tally>,
     /// What became of their operations, as far as they came to their end.
     pub operations: Operations,
+    /// Refusals since the start, by what each was taken for.
+    pub refusals: BTreeMap<String, u64>,
     /// Failures in a row.
     pub failures: u32,
     /// The last report.
@@ -184,6 +186,9 @@ impl Health {
         let end = match result {
             Ok(report) => {
                 self.operations.add(&report);
+                for (class, count) in &report.refusals {
+                    *self.refusals.entry(class.clone()).or_default() += count;
+                }
                 self.failures = 0;
                 (self.last, self.worked_at) = (Some(report), Some(now));
                 (self.fatal, self.error) = (None, None);

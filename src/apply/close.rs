@@ -168,6 +168,7 @@ impl Work {
                 Deed::Skipped(_) | Deed::Stale(_) => applied.skipped += 1,
                 Deed::Refused(park) => {
                     applied.parked += 1;
+                    *applied.refusals.entry(park.class.clone()).or_default() += 1;
                     applied.schema_is_stale |= park.class == SCHEMA;
                 }
                 Deed::Doubtful(_) | Deed::Lost(_) | Deed::Failed(_) => applied.failed += 1,

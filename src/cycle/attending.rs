@@ -109,7 +109,7 @@ impl Cycle {
         let targets = Targets { progress, ..self.targets(schema.clone(), policy.clone(), number) };
         let mut applied = Applied::default();
         let result = apply(&targets, id, Heed::Nobody, &mut applied, &mut Past::default()).await;
-        report.add(applied);
+        report.add(&applied);
         result?;
         Ok(addresses)
     }

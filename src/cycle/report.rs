@@ -1,5 +1,7 @@
 //! What came of a cycle, for people, for programs and for the record.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::apply::Applied;
@@ -47,6 +49,9 @@ pub struct Report {
     pub requests: u64,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
+    /// Refusals by what each was taken for.
+    #[serde(skip)]
+    pub refusals: BTreeMap<String, u64>,
     /// What is planned and was not tried: the next plan has it again.
     #[serde(skip)]
     untried: u64,
@@ -79,8 +84,11 @@ impl Report {
         self.untried += planned;
     }
 
-    pub(super) fn add(&mut self, applied: Applied) {
-        let Applied { done, failed, skipped, parked, schema_is_stale: _ } = applied;
+    pub(super) fn add(&mut self, applied: &Applied) {
+        let Applied { done, failed, skipped, parked, refusals, schema_is_stale: _ } = applied;
+        for (class, count) in refusals {
+            *self.refusals.entry(class.clone()).or_default() += count;
+        }
         self.untried = self.untried.saturating_sub(done + failed + skipped + parked);
         self.applied += done;
         self.failed += failed;

@@ -74,7 +74,7 @@ impl Cycle {
                 Ok(Reached::End) => wait_for_batches(&targets, heed, &mut applied, &mut patience).await,
                 left => left,
             };
-            report.add(applied);
+            report.add(&applied);
             if result.is_err() {
                 self.state.expire_tried_approvals(id, self.clock.now()).await?;
             }
@@ -113,7 +113,7 @@ impl Cycle {
         let targets = self.targets(schema.clone(), policy.clone(), number);
         let mut applied = Applied::default();
         let result = look_for_batches(&targets, &mut applied).await;
-        report.add(applied);
+        report.add(&applied);
         if applied.schema_is_stale {
             forget_schema_age(&self.state, &self.clock).await?;
         }

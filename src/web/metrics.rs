@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use crate::mailchimp::refusal::chain;
-use crate::state::{self, CycleKind, Decision, Pause, StateError};
+use crate::state::{self, Decision, Pause, StateError};
 use crate::telemetry::tally::{BUCKETS_MS, Tally};
 use crate::web::requests::Requests;
 use crate::web::{EventCounts, Web};
@@ -65,7 +65,6 @@ async fn of_state(state: &state::State, now: Timestamp) -> Result<OfState, State
         *held.entry(hold.class).or_default() += hold.count;
     }
     let cursors = state.cursors().await?.into_iter();
-    let full = state.last_cycle(CycleKind::Full).await?;
     Ok(OfState {
         counts: state.counts().await?,
         parked: state.parked_by_class().await?.into_iter().collect(),
@@ -73,7 +72,7 @@ async fn of_state(state: &state::State, now: Timestamp) -> Result<OfState, State
         batched: state.unfinished_batches().await?.iter().map(|batch| batch.left).sum(),
         fatal: state.fatal().await?.is_some(),
         paused: matches!(state.paused().await?, Pause::Paused(_)),
-        last_full: full.filter(|full| full.error.is_none()).and_then(|full| full.ended_at),
+        last_full: state.full_observed_at().await?,
         last_event: state.last_event().await?.map(|event| event.received_at.min(now)),
         read: cursors
             .filter(|(name, _, _)| SIDES.contains(&name.as_str()))
@@ -112,6 +111,10 @@ impl Page {
             ("skipped", operations.skipped),
         ] {
             self.sample("rosterd_operations_total", &[("outcome", outcome)], count);
+        }
+        self.family("rosterd_refusals", "counter", "Refusals, by what each was taken for.");
+        for (class, count) in &health.refusals {
+            self.sample("rosterd_refusals_total", &[("class", class)], count);
         }
         self.gauge(
             "rosterd_consecutive_failures",
@@ -203,7 +206,7 @@ impl Page {
             "1 where nothing is written until somebody resumes.",
             u8::from(state.paused),
         );
-        let full = "When the last full cycle ended that worked; absent before the first.";
+        let full = "When everybody was last read, on both sides; absent before the first time.";
         self.moment("rosterd_last_full_timestamp_seconds", full, state.last_full);
         let event = "When the last event came; absent before the first.";
         self.moment("rosterd_last_event_timestamp_seconds", event, state.last_event);
@@ -303,7 +306,8 @@ mod tests {
 
     #[test]
     fn cycles_are_told_by_what_they_read_and_how_they_ended() {
-        let mut health = Health { failures: 2, ..Health::default() };
+        let refusals = [("forgotten".to_owned(), 3)].into();
+        let mut health = Health { failures: 2, refusals, ..Health::default() };
         health.ended.entry((Scope::Full, CycleEnd::Failed)).or_default().add(Duration::from_secs(1));
         let mut page = Page::default();
         page.health(&health);
@@ -311,6 +315,7 @@ mod tests {
             "# TYPE rosterd_cycles_total counter",
             "rosterd_cycles_total{kind=\"full\",outcome=\"failed\"} 1",
             "rosterd_operations_total{outcome=\"applied\"} 0",
+            "rosterd_refusals_total{class=\"forgotten\"} 3",
             "rosterd_consecutive_failures 2",
         ] {
             assert!(page.0.lines().any(|found| found == line), "{line}:\n{}", page.0);

@@ -72,6 +72,8 @@ fn the_dashboard_and_the_rules_ask_for_what_the_daemon_exports() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line}:\n{metrics}");
     }
+    let read = metrics.lines().find_map(|line| line.strip_prefix("rosterd_last_full_timestamp_seconds "));
+    assert!(read.is_some_and(|read| read.parse::<i64>().unwrap() > 1_700_000_000), "{read:?}");
     let held = "rosterd_mailchimp_request_duration_seconds_count{method=\"GET\",route=\"/lists/{list_id}/members\",outcome=\"done\"} ";
     assert!(metrics.lines().any(|line| line.starts_with(held)), "{metrics}");
     let key = stage.audience.sandbox.api_key();

@@ -89,8 +89,13 @@ fn files() -> Section {
             (
                 "/var/lib/rosterd",
                 "The state: state.db with its two companions, and what lies beside it. Back it up \
-                                  while the daemon runs with: sqlite3 state.db \".backup copy.db\"",
+                 while the daemon runs with: sqlite3 state.db \".backup copy.db\"",
             ),
+            (
+                "/var/lib/rosterd/state.db.sock",
+                "The socket of the running daemon, for its user and its group: rosterd sync asks there.",
+            ),
+            ("/var/lib/rosterd/state.db.spool", "Events that were received and are not in the state yet."),
             ("/run/credentials/rosterd.service", "The secrets, while the service runs."),
         ],
     }
