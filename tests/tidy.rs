@@ -410,6 +410,20 @@ fn every_file_says_what_it_is_for_and_stays_small() {
 }
 
 #[test]
+fn one_audience_and_several_run_under_the_same_unit() {
+    let settings = |name: &str| -> Vec<String> {
+        let text = fs::read_to_string(root().join("config").join(name)).unwrap();
+        let told = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        told.map(str::to_owned).collect()
+    };
+    let names =
+        [(" (%i)", ""), ("/rosterd/%i.toml", "/rosterd/rosterd.toml"), (" rosterd/%i", ""), ("/%i/", "/")];
+    let several = settings("rosterd@.service").into_iter();
+    let several = several.map(|line| names.iter().fold(line, |line, (many, one)| line.replace(many, one)));
+    assert_eq!(settings("rosterd.service"), several.collect::<Vec<_>>(), "they differ in more than names");
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     let words = ["TODO", "FIXME", "XXX", "todo!(", "unimplemented!("];
     for Source { path, text, .. } in sources() {
