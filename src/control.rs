@@ -39,7 +39,7 @@ mod server;
 use std::path::PathBuf;
 
 pub use client::{Answers, ask};
-pub use message::{Answer, Ask, CycleWanted, VERSION};
+pub use message::{Answer, Ask, VERSION};
 pub use place::socket_path;
 pub use server::{ControlSocket, serve};
 

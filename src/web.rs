@@ -3,6 +3,7 @@
 //! A proxy in front of it ends TLS; what listens here trusts nobody who has not shown a secret. The log shows no path:
 //! that of the webhook is a secret.
 
+pub mod api;
 mod bodies;
 mod connections;
 mod events_api;
@@ -30,7 +31,8 @@ use crate::clock::Clock;
 use crate::intake::{Letterbox, NotStored, Received};
 use crate::mailchimp::meter::Meter;
 use crate::state::State;
-use crate::worker;
+use crate::web::api::Answers;
+use crate::worker::{self, Desk};
 
 pub use failures::Failures;
 pub use requests::Requests;
@@ -59,6 +61,10 @@ pub struct Web {
     pub events: Arc<EventCounts>,
     /// How many more requests may fail.
     pub failures: Arc<Failures>,
+    /// Where a cycle is asked for.
+    pub desk: Desk,
+    /// What the command line can tell.
+    pub answers: Arc<dyn Answers>,
 }
 
 /// What of the configuration the interface goes by.
@@ -104,6 +110,7 @@ fn router(web: Web) -> Router {
     Router::new()
         .route("/webhook/{secret}", get(webhook::validate).post(webhook::receive))
         .route("/api/v1/events", post(events_api::receive))
+        .merge(api::router(&web))
         .layer(from_fn_with_state(web.clone(), failures::limit))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

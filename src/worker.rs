@@ -1,6 +1,7 @@
 //! The loop: tick, bell or stop; one cycle; back off after failures.
 
 mod desk;
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::observe::Scope;
 use crate::telemetry::tally::Tally;
 
 pub use desk::{Desk, Failure, Stage, Ticket, Wish};
+pub use wanted::CycleWanted;
 
 /// After failures the distance between cycles doubles up to this: a fatal error is tried again at it, too.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(15);

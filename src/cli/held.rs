@@ -193,7 +193,8 @@ fn line(held: &HeldOperation) -> String {
     }
 }
 
-fn decided_json(hold: &HoldSummary) -> Value {
+/// What was decided about a hold, for programs.
+pub(super) fn decided_json(hold: &HoldSummary) -> Value {
     json!({
         "id": hold.id, "class": hold.class, "count": hold.count, "since": hold.since,
         "decision": hold.decision.as_str(), "decided_at": hold.decided_at,

@@ -11,6 +11,7 @@ pub mod standing;
 use jiff::Timestamp;
 
 pub use crate::cli::member::columns::unsent;
+pub(in crate::cli) use crate::cli::member::show::told;
 
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::{Cli, MemberCommand};
@@ -46,7 +47,7 @@ fn nearness(trio: &Trio, email: &EmailAddress) -> usize {
 }
 
 /// What is said of an address that nobody bears: that they were erased, or were here once.
-async fn nobody(state: &State, email: &EmailAddress) -> Result<Fault, Fault> {
+pub(super) async fn nobody(state: &State, email: &EmailAddress) -> Result<Fault, Fault> {
     let erasures = state.erasures_of(email.clone()).await.map_err(Fault::failed)?;
     if let Some(erasure) = erasures.last() {
         let at = crate::cli::moments::minute(erasure.erased_at);

@@ -1,5 +1,6 @@
 //! `rosterd run`: the daemon.
 
+mod answers;
 mod serving;
 mod start;
 

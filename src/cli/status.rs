@@ -13,6 +13,7 @@ use crate::cli::status::overview::{LastCycle, Overview, gather};
 use crate::cli::wiring::Settings;
 use crate::cli::{Cli, Output};
 use crate::clock::Clock;
+use crate::state::{State, StateError};
 
 /// How many of a kind people are shown; programs are shown all.
 const SHOWN: usize = 20;
@@ -21,12 +22,8 @@ const SHOWN: usize = 20;
 pub(super) async fn run(cli: &Cli, output: Output) -> Result<Ending, Fault> {
     let state = state_to_look_at(cli).await?;
     let now = Clock::System.now();
-    let mut overview = gather(&state, now).await.map_err(Fault::failed)?;
-    if expects_events(cli) {
-        let arrivals = arrivals(&state, now).await.map_err(Fault::failed)?;
-        overview.unannounced_opt_outs = arrivals.unannounced;
-        overview.warnings.extend(arrivals.warning());
-    }
+    // Whoever may look at the state need not be able to read the whole configuration.
+    let overview = stand(&state, Settings::load(cli).ok().as_ref(), now).await.map_err(Fault::failed)?;
     if output.json {
         print_json(&overview)?;
     } else {
@@ -35,9 +32,19 @@ pub(super) async fn run(cli: &Cli, output: Output) -> Result<Ending, Fault> {
     Ok(Ending::Done)
 }
 
-/// Whether Mailchimp is to call us. Whoever may look at the state need not be able to read the whole configuration.
-fn expects_events(cli: &Cli) -> bool {
-    Settings::load(cli).is_ok_and(|settings| webhook_place(settings.config.web.as_ref()).is_some())
+/// How things stand; where Mailchimp is to call us, with how that goes.
+pub(super) async fn stand(
+    state: &State,
+    settings: Option<&Settings>,
+    now: Timestamp,
+) -> Result<Overview, StateError> {
+    let mut overview = gather(state, now).await?;
+    if settings.is_some_and(|settings| webhook_place(settings.config.web.as_ref()).is_some()) {
+        let arrivals = arrivals(state, now).await?;
+        overview.unannounced_opt_outs = arrivals.unannounced;
+        overview.warnings.extend(arrivals.warning());
+    }
+    Ok(overview)
 }
 
 fn print(overview: &Overview, now: Timestamp) -> Result<(), Fault> {

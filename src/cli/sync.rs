@@ -16,9 +16,10 @@ use crate::cli::sync::beside::beside;
 use crate::cli::wiring::{Settings, state_path};
 use crate::cli::{Cli, SyncArgs};
 use crate::clock::Clock;
-use crate::control::{Ask, CycleWanted, ask};
+use crate::control::{Ask, ask};
 use crate::cycle::Report;
 use crate::state::{State, StateError};
+use crate::worker::CycleWanted;
 
 /// A daemon that starts holds the state before it listens: for so long somebody who holds it may turn out to be one.
 const START: Duration = Duration::from_secs(1);

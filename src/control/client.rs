@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn retry() -> Ask {
-        Ask::Sync(crate::control::CycleWanted { full: false, yes: false, addresses: Vec::new() })
+        Ask::Sync(crate::worker::CycleWanted { full: false, yes: false, addresses: Vec::new() })
     }
 
     /// What is heard of a daemon that says this and hangs up, or keeps still.
@@ -138,7 +138,7 @@ mod tests {
         let _bound = bind(&socket_path(&state)).unwrap();
         let address = crate::model::EmailAddress::parse("somebody@alliance.test").unwrap();
         let addresses = vec![address; LONGEST_REQUEST / 20];
-        let many = Ask::Sync(crate::control::CycleWanted { full: false, yes: false, addresses });
+        let many = Ask::Sync(crate::worker::CycleWanted { full: false, yes: false, addresses });
         assert!(matches!(ask(&state, &many).await, Err(ControlError::TooLong)));
     }
 }

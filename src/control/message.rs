@@ -6,11 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::cycle::{Adoption, Report};
-use crate::model::EmailAddress;
-use crate::observe::Scope;
+use crate::cycle::Report;
 use crate::progress::Progress;
-use crate::worker::{Failure, Wish};
+use crate::worker::{CycleWanted, Failure};
 
 /// The version of the protocol that this program speaks.
 pub const VERSION: u32 = 1;
@@ -32,28 +30,6 @@ struct Request<A> {
 pub enum Ask {
     /// A cycle.
     Sync(CycleWanted),
-}
-
-/// What kind of cycle is wanted, and for whom.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CycleWanted {
-    /// Whether both sides are read in full.
-    pub full: bool,
-    /// Whether the first adoption is answered beforehand.
-    pub yes: bool,
-    /// Whom to look at whatever the cursors say.
-    pub addresses: Vec<EmailAddress>,
-}
-
-impl CycleWanted {
-    /// What the worker is asked for.
-    pub(super) fn wish(&self) -> Wish {
-        Wish {
-            scope: if self.full { Scope::Full } else { Scope::Incremental },
-            adoption: if self.yes { Adoption::Yes } else { Adoption::Ask },
-        }
-    }
 }
 
 /// What a daemon answers.
@@ -149,6 +125,8 @@ pub(super) async fn write_line(writer: &mut (impl AsyncWrite + Unpin), line: &st
 
 #[cfg(test)]
 mod tests {
+    use crate::model::EmailAddress;
+
     use super::*;
 
     fn sync(addresses: &[&str]) -> Ask {
@@ -175,7 +153,6 @@ mod tests {
             ("{\"ask\":\"sync\"}", "missing field `version`"),
             ("{\"version\":2,\"ask\":{\"dance\":{}}}", "speaks version 1, not 2"),
             ("{\"version\":1,\"ask\":{\"dance\":{}}}", "this cannot be asked for: unknown variant `dance`"),
-            ("{\"version\":1,\"ask\":{\"sync\":{}}}", "missing field `full`"),
             (
                 "{\"version\":1,\"ask\":{\"sync\":{\"full\":true,\"yes\":true,\"addresses\":[\"x\"]}}}",
                 "exactly one @",

@@ -14,11 +14,12 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::control::message::{LONGEST_REQUEST, read_line, write_line};
 use crate::control::place::{Bound, bind, socket_path};
-use crate::control::{Answer, Ask, ControlError, CycleWanted};
+use crate::control::{Answer, Ask, ControlError};
+use crate::cycle::Report;
 use crate::mailchimp::refusal::chain;
 use crate::progress::{Phase, Progress};
-use crate::state::{Pause, State};
-use crate::worker::{Desk, Failure, Stage};
+use crate::state::{Pause, State, StateError};
+use crate::worker::{CycleWanted, Desk, Failure, Stage};
 
 /// So many are served at a time: more people than sit at one membership office.
 const CONNECTIONS: usize = 32;
@@ -170,16 +171,10 @@ impl Caller {
 
 /// Notes whom to look at, asks the worker for a cycle, and tells how far it has come.
 async fn sync(wanted: CycleWanted, counter: &Counter, caller: &mut Caller) -> io::Result<()> {
-    let wish = wanted.wish();
-    if !wanted.addresses.is_empty() {
-        let noted =
-            counter.state.add_pending(wanted.addresses, "asked for by sync".to_owned(), counter.clock.now());
-        if let Err(error) = noted.await {
-            let failure = Failure { said: chain(&error), misconfigured: error.is_misconfigured() };
-            return caller.tell(&Answer::Failed(failure)).await;
-        }
-    }
-    let mut ticket = counter.desk.ask(wish);
+    let mut ticket = match wanted.ask(&counter.desk, &counter.state, counter.clock.now()).await {
+        Ok(ticket) => ticket,
+        Err(error) => return caller.tell(&Answer::Failed(failure(&error))).await,
+    };
     caller.tell(&Answer::Accepted).await?;
     let (mut begun, mut told) = (false, None);
     loop {
@@ -221,20 +216,17 @@ fn seen(counter: &Counter, begun: bool) -> Progress {
 }
 
 /// What is told of a cycle that came to its end.
-async fn answer(ended: Result<crate::cycle::Report, Failure>, state: &State) -> Answer {
+async fn answer(ended: Result<Report, Failure>, state: &State) -> Answer {
     match ended {
         Err(failure) => Answer::Failed(failure),
         Ok(report) => match state.paused().await {
-            Ok(pause) => {
-                let paused_since = match pause {
-                    Pause::Paused(since) => Some(since),
-                    Pause::Running => None,
-                };
-                Answer::Report { report, paused_since }
-            }
-            Err(error) => {
-                Answer::Failed(Failure { said: chain(&error), misconfigured: error.is_misconfigured() })
-            }
+            Ok(Pause::Paused(since)) => Answer::Report { report, paused_since: Some(since) },
+            Ok(Pause::Running) => Answer::Report { report, paused_since: None },
+            Err(error) => Answer::Failed(failure(&error)),
         },
     }
+}
+
+fn failure(error: &StateError) -> Failure {
+    Failure { said: chain(error), misconfigured: error.is_misconfigured() }
 }

@@ -131,6 +131,13 @@ impl From<EmailAddress> for String {
 pub struct SubscriberHash(String);
 
 impl SubscriberHash {
+    /// Reads one: 32 hex digits in lower case.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_one =
+            text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        is_one.then(|| Self(text.to_owned()))
+    }
+
     /// The 32 hex digits.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -188,6 +188,11 @@ impl State {
         })
         .await
     }
+
+    /// The stored address that has this hash, found by looking at every address.
+    pub async fn address_of(&self, hash: SubscriberHash) -> Result<Option<EmailAddress>, StateError> {
+        self.call(move |connection| address_of(connection, &hash)?.as_deref().map(address).transpose()).await
+    }
 }
 
 /// The stored address that has this hash.

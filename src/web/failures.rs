@@ -42,10 +42,14 @@ impl Failures {
     }
 }
 
+/// On an answer to somebody who showed the right secret.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trusted;
+
 /// Limits what fails.
 pub(super) async fn limit(State(web): State<Web>, request: Request, next: Next) -> Response {
     let answered = next.run(request).await;
-    if !answered.status().is_client_error() {
+    if !answered.status().is_client_error() || answered.extensions().get::<Trusted>().is_some() {
         return answered;
     }
     web.events.refused.fetch_add(1, Ordering::Relaxed);

@@ -9,9 +9,11 @@ use rosterd::intake::{Spool, attend, keep_letterbox};
 use rosterd::mailchimp::meter::Meter;
 use rosterd::mailchimp::provision::ProvisionAudience;
 use rosterd::state::keep_signing_secret;
+use rosterd::web::api::{Answers, Untold, Verdict};
 use rosterd::web::{self, Requests, Terms, Web};
 use rosterd::worker::{Desk, Health, Rhythm, work};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use sha2::Sha256;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -50,6 +52,7 @@ impl Served {
         let written = Arc::new(Notify::new());
         let (letterbox, keeping) = keep_letterbox(spool.clone(), written.clone());
         tokio::spawn(keeping);
+        let desk = Desk::default();
         let (terms, health) = (watch::Sender::new(terms()), watch::Sender::default());
         let web = Web {
             clock: world.clock.clone(),
@@ -62,11 +65,13 @@ impl Served {
             signing: Arc::default(),
             events: Arc::default(),
             failures: Arc::default(),
+            desk: desk.clone(),
+            answers: Arc::new(Mute),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(web::serve(listener, web.clone(), stop.clone()));
-        work_beside(&world, &spool, written, health.clone(), &stop);
+        work_beside(&world, &spool, written, desk, health.clone(), &stop);
         let (sandbox, token) = (world.sandbox.clone(), stop.clone());
         let wire = TcpListener::bind("127.0.0.1:0").await.unwrap();
         tokio::spawn(async move { sandbox.serve(wire, token).await });
@@ -186,10 +191,11 @@ fn work_beside(
     world: &World,
     spool: &Spool,
     written: Arc<Notify>,
+    desk: Desk,
     health: watch::Sender<Health>,
     stop: &CancellationToken,
 ) {
-    let (cycle, desk) = (world.cycle.clone(), Desk::default());
+    let cycle = world.cycle.clone();
     let (state, spool, clock) = (cycle.state.clone(), spool.clone(), world.clock.clone());
     let (audience, ring, token) = (world.sandbox.audience_id(), desk.bell().clone(), stop.clone());
     tokio::spawn(async move {
@@ -203,4 +209,27 @@ fn work_beside(
 async fn answer(request: reqwest::RequestBuilder) -> (u16, String) {
     let response = request.send().await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
+}
+
+/// Nobody is asked here what the command line can tell.
+#[derive(Debug)]
+struct Mute;
+
+#[async_trait::async_trait]
+impl Answers for Mute {
+    async fn status(&self) -> Result<Value, Untold> {
+        Err(mute())
+    }
+
+    async fn member(&self, _: &str) -> Result<Value, Untold> {
+        Err(mute())
+    }
+
+    async fn decide(&self, _: &str, _: Verdict) -> Result<Value, Untold> {
+        Err(mute())
+    }
+}
+
+fn mute() -> Untold {
+    Untold::Failed("nothing is told here".to_owned())
 }

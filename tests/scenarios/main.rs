@@ -6,10 +6,12 @@
 
 mod acts;
 mod alerting;
+mod api;
 mod audience;
 mod beside;
 mod closing;
 mod daemon;
+mod description;
 mod expected;
 mod log;
 mod monitoring;

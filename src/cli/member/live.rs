@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::cli::exit::Fault;
 use crate::cli::member::bearers;
 use crate::cli::wiring::{Settings, refuse_other_register};
+use crate::clock::Clock;
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{AudienceError, ReadAudience};
 use crate::model::{Contact, EmailAddress, MemberId, Registration, RegistrationId, UnusableRegistration};
@@ -15,9 +16,6 @@ use crate::reconcile::policy::{Policy, RegisterFeatures};
 use crate::reconcile::trio::Trio;
 use crate::registrations::{ReadRegistrations, Reading, RegisterError, split};
 use crate::state::State;
-
-/// Somebody waits at a terminal: an audience that does not answer within this is out of reach.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The number of a member that no cycle has seen; those of the state begin at one.
 const UNSEEN: MemberId = MemberId(0);
@@ -60,13 +58,15 @@ impl Look {
     }
 }
 
-/// Looks at whoever bears the address: both sides live as far as they can be reached.
+/// Looks at whoever bears the address: both sides live as far as they can be reached. An audience that does not answer
+/// within `patience` is out of reach.
 pub(super) async fn look(
     settings: Result<Settings, Fault>,
     state: &State,
     email: &EmailAddress,
-    now: Timestamp,
+    patience: Duration,
 ) -> Result<Look, Fault> {
+    let now = Clock::System.now();
     let mut trios = bearers(state, email, now).await?.into_iter();
     let known = trios.next();
     let mut look = Look {
@@ -85,7 +85,7 @@ pub(super) async fn look(
         look.trio.tombstone = state.tombstone(email.hash()).await.map_err(Fault::failed)?;
     }
     match settings {
-        Ok(settings) => read_sides(&mut look, &settings, state, email).await?,
+        Ok(settings) => read_sides(&mut look, &settings, state, email, patience).await?,
         Err(fault) => look.notes.push(format!(
             "the configuration cannot be read in full, so both sides are shown as last observed: {:#}",
             fault.error()
@@ -114,6 +114,7 @@ async fn read_sides(
     settings: &Settings,
     state: &State,
     email: &EmailAddress,
+    patience: Duration,
 ) -> Result<(), Fault> {
     settings.refuse_other_audience(state).await?;
     let features = read_local(look, settings, state, email).await?;
@@ -126,14 +127,14 @@ async fn read_sides(
             return Ok(());
         }
     };
-    let read = tokio::time::timeout(PATIENCE, read_contact(look, &audience, &mut schema, email)).await;
+    let read = tokio::time::timeout(patience, read_contact(look, &audience, &mut schema, email)).await;
     let said = match read {
         Ok(Ok(contact)) => {
             take_contact(look, state, contact).await?;
             None
         }
         Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some(format!("it did not answer within {} s", PATIENCE.as_secs())),
+        Err(_) => Some(format!("it did not answer within {} s", patience.as_secs())),
     };
     if let Some(said) = said {
         look.notes.push(format!("Mailchimp is shown as last observed: {said}"));

@@ -1,5 +1,7 @@
 //! `rosterd member show`: one member on all sides, what happened to it, and what would happen next and why.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::cli::exit::{Ending, Fault};
@@ -14,11 +16,13 @@ use crate::cli::output::{print_json, print_table, say, table};
 use crate::cli::shown::cut;
 use crate::cli::wiring::Settings;
 use crate::cli::{Cli, Output};
-use crate::clock::Clock;
 use crate::model::EmailAddress;
 use crate::reconcile::plan::{Class, MemberPlan, Planned};
 use crate::reconcile::reconcile;
 use crate::state::{Batch, Decision, MemberEvent, Parked, Pause, State, TrailEntry};
+
+/// Somebody waits at a terminal: an audience that does not answer within this is out of reach.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How many entries of the trail people are shown; programs are shown all.
 const SHOWN: usize = 20;
@@ -49,14 +53,38 @@ struct View {
 /// Shows one member.
 pub(super) async fn run(cli: &Cli, email: &EmailAddress, output: Output) -> Result<Ending, Fault> {
     let state = state_to_look_at(cli).await?;
-    let now = Clock::System.now();
-    let mut look = look(Settings::load(cli), &state, email, now).await?;
+    let look = look(Settings::load(cli), &state, email, PATIENCE).await?;
     if look.is_nobody() {
         for note in &look.notes {
             tracing::warn!("{note}");
         }
         return Err(nobody(&state, email).await?);
     }
+    if output.json {
+        print_json(&json(&view(&state, email, look, usize::MAX).await?))?;
+    } else {
+        print(&view(&state, email, look, SHOWN).await?)?;
+    }
+    Ok(Ending::Done)
+}
+
+/// One member as `--json` shows them; `None` where nobody bears the address.
+pub(in crate::cli) async fn told(
+    settings: Settings,
+    state: &State,
+    email: &EmailAddress,
+    patience: Duration,
+) -> Result<Option<Value>, Fault> {
+    let look = look(Ok(settings), state, email, patience).await?;
+    if look.is_nobody() {
+        return Ok(None);
+    }
+    Ok(Some(json(&view(state, email, look, usize::MAX).await?)))
+}
+
+/// All there is to show of whom was looked at, with so many entries of the trail.
+async fn view(state: &State, email: &EmailAddress, mut look: Look, limit: usize) -> Result<View, Fault> {
+    let now = look.trio.observed_at;
     let parked = state.parking_of(look.trio.id).await.map_err(Fault::failed)?;
     let due = parked.as_ref().and_then(|parked| parked.park.retry_at).is_some_and(|at| at <= now);
     if due || look.changed {
@@ -64,7 +92,7 @@ pub(super) async fn run(cli: &Cli, email: &EmailAddress, output: Output) -> Resu
         look.trio.parked = None;
     }
     let plan = look.policy.as_ref().map(|policy| reconcile(&look.trio, policy));
-    let next = held_back(&state, plan.as_ref()).await?;
+    let next = held_back(state, plan.as_ref()).await?;
     let mut holds: Vec<String> = next.iter().filter_map(hold_that_keeps).collect();
     holds.extend(state.missing_hold_of(look.trio.id).await.map_err(Fault::failed)?);
     holds.sort();
@@ -74,18 +102,11 @@ pub(super) async fn run(cli: &Cli, email: &EmailAddress, output: Output) -> Resu
     let facts =
         Facts { trio: &look.trio, plan: plan_made, parked: parked_now, holds: &holds, unsent: &unsent, now };
     let standing = standing(facts);
-    let limit = if output.json { usize::MAX } else { SHOWN };
     let trail = state.trail(look.trio.id, limit).await.map_err(Fault::failed)?;
-    let events = events::events(&state, &look.trio, email, limit).await?;
-    let notes = notes(&state, &look, plan.as_ref()).await?;
+    let events = events::events(state, &look.trio, email, limit).await?;
+    let notes = notes(state, &look, plan.as_ref()).await?;
     let batch = state.batch_of(look.trio.id).await.map_err(Fault::failed)?;
-    let view = View { email: email.clone(), look, plan, next, parked, batch, trail, events, standing, notes };
-    if output.json {
-        print_json(&json(&view))?;
-    } else {
-        print(&view)?;
-    }
-    Ok(Ending::Done)
+    Ok(View { email: email.clone(), look, plan, next, parked, batch, trail, events, standing, notes })
 }
 
 /// What would be done, each with the hold that lists it.

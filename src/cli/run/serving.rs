@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aside::aside;
 use crate::cli::exit::Fault;
+use crate::cli::run::answers::Told;
 use crate::cli::wiring::Settings;
 use crate::clock::Clock;
 use crate::daemon::Surroundings;
@@ -26,6 +27,7 @@ use crate::worker::{Bell, Health};
 pub(super) struct Serving {
     web: Web,
     terms: watch::Sender<Terms>,
+    in_force: watch::Sender<Settings>,
     open: Option<Open>,
     /// The socket that was handed over.
     given: Option<std::net::TcpListener>,
@@ -53,6 +55,7 @@ impl Serving {
         let written = Arc::new(Notify::new());
         let (letterbox, keeping) = keep_letterbox(spool.clone(), written.clone());
         let terms = watch::Sender::new(terms(settings));
+        let in_force = watch::Sender::new(settings.clone());
         let web = Web {
             clock: Clock::System,
             health: surroundings.health.subscribe(),
@@ -64,6 +67,8 @@ impl Serving {
             signing: Arc::default(),
             events: Arc::default(),
             failures: Arc::default(),
+            desk: surroundings.desk.clone(),
+            answers: Arc::new(Told::new(state.clone(), in_force.subscribe())),
         };
         let attending = tokio::spawn(take_up_all(
             state.clone(),
@@ -74,7 +79,7 @@ impl Serving {
             surroundings.health.subscribe(),
         ));
         let letterbox = tokio::spawn(keeping);
-        let mut serving = Self { web, terms, open: None, given: given()?, letterbox, attending };
+        let mut serving = Self { web, terms, in_force, open: None, given: given()?, letterbox, attending };
         serving.open = serving.opened(listen(settings)).await?;
         Ok(serving)
     }
@@ -102,12 +107,13 @@ impl Serving {
             }
         }
         self.terms.send_replace(terms(settings));
+        self.in_force.send_replace(settings.clone());
         Ok(())
     }
 
     /// Ends; answers under way are finished first. What is in the spool by then waits for the next start.
     pub(super) async fn end(self) {
-        let Self { web, terms: _, open, given: _, letterbox, attending } = self;
+        let Self { web, terms: _, in_force: _, open, given: _, letterbox, attending } = self;
         if let Some(open) = open {
             open.end().await;
         }

@@ -15,7 +15,7 @@ const PAGE: usize = 500;
 
 /// How things stand. What the contract does not name comes on top of it.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Overview {
+pub(in crate::cli) struct Overview {
     /// Members with a base.
     pub(super) members: u64,
     /// Members with rows in the register.

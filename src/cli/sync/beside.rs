@@ -11,8 +11,9 @@ use crate::cli::exit::Fault;
 use crate::cli::looking::state_to_look_at;
 use crate::cli::progress::{Bar, show};
 use crate::cli::sync::{Done, says_yes_to_adoption};
-use crate::control::{Answer, Answers, Ask, CycleWanted, ask};
+use crate::control::{Answer, Answers, Ask, ask};
 use crate::progress::Progress;
+use crate::worker::CycleWanted;
 
 /// Follows the cycle that was asked for; on a terminal, asks for a second one where the first adoption was agreed to.
 pub(super) async fn beside(
