@@ -25,6 +25,10 @@
 //! nothing for long speaks to a daemon that stands still. Whoever asks while a cycle is under way is answered by the
 //! next that begins, all such together. Hanging up takes nothing back.
 //!
+//! `"stand_aside"` is the other request: once no cycle is under way, the daemon says `"begun"` and begins none before the
+//! peer hangs up, for ten minutes at most, so that a command with the right to write the state can do by itself what no
+//! cycle may meet halfway (`rosterd member erase`).
+//!
 //! # What a peer cannot do
 //!
 //! Keep the daemon from its work: a request is one line of bounded length that has to be there within seconds, answers

@@ -15,7 +15,7 @@ use crate::mailchimp::refusal::chain;
 use crate::observe::Scope;
 use crate::telemetry::tally::Tally;
 
-pub use desk::{Desk, Failure, Stage, Ticket, Wish};
+pub use desk::{Desk, Failure, Stage, Ticket, Turn, Wish};
 pub use wanted::CycleWanted;
 
 /// After failures the distance between cycles doubles up to this: a fatal error is tried again at it, too.
@@ -131,12 +131,33 @@ pub async fn work(
     stop: &CancellationToken,
 ) {
     loop {
+        let Some(turn) = turn(cycle, rhythm.beat, desk, health, stop).await else { return };
         one_cycle(cycle, rhythm, desk, health).await;
+        drop(turn);
         let pause = pause(rhythm.interval, &health.borrow());
         tokio::select! {
             () = stop.cancelled() => return,
             () = wait(cycle, pause, rhythm.beat, health) => (),
             () = desk.bell().rung() => (),
+        }
+    }
+}
+
+/// Waits until nobody else works on the sides, and shows meanwhile that the loop lives; `None` where it is told to stop.
+async fn turn<'d>(
+    cycle: &Cycle,
+    beat: Duration,
+    desk: &'d Desk,
+    health: &watch::Sender<Health>,
+    stop: &CancellationToken,
+) -> Option<Turn<'d>> {
+    let mut turn = std::pin::pin!(desk.turn());
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            turn = &mut turn => return Some(turn),
+            () = wait(cycle, beat.max(SHORTEST_BEAT), beat, health) => (),
         }
     }
 }

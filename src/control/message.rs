@@ -30,6 +30,8 @@ struct Request<A> {
 pub enum Ask {
     /// A cycle.
     Sync(CycleWanted),
+    /// To begin no cycle for as long as the connection is kept.
+    StandAside,
 }
 
 /// What a daemon answers.

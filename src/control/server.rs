@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::BufReader;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Semaphore;
@@ -32,6 +32,9 @@ const GLANCE: Duration = Duration::from_millis(100);
 
 /// Said again after so many glances without a change, so that nobody takes a long wait for the end.
 const GLANCES: u32 = 50;
+
+/// A command that needs the sides to itself has them for so long at most: Mailchimp may have to be waited for.
+const LONGEST_TURN: Duration = Duration::from_mins(10);
 
 /// After an end each connection has this long to say so.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -126,7 +129,8 @@ async fn attend(stream: UnixStream, counter: &Counter) -> io::Result<()> {
     let peer = stream.peer_cred().map(|peer| peer.uid()).ok();
     let (reader, writer) = stream.into_split();
     let mut caller = Caller { writer, patience: counter.patience };
-    let line = match read_request(reader, counter).await {
+    let mut reader = BufReader::new(reader);
+    let line = match read_request(&mut reader, counter).await {
         Ok(Some(line)) => line,
         Ok(None) => return Ok(()),
         Err(error) => {
@@ -140,15 +144,21 @@ async fn attend(stream: UnixStream, counter: &Counter) -> io::Result<()> {
             tracing::info!(peer.uid = peer, cycle.kind = kind, "a cycle is asked for");
             sync(wanted, counter, &mut caller).await
         }
+        Ok(Ask::StandAside) => {
+            tracing::info!(peer.uid = peer, "cycles are to stand aside for a command");
+            stand_aside(reader, counter, &mut caller).await
+        }
         Err(said) => caller.tell(&Answer::Refused { said }).await,
     }
 }
 
-async fn read_request(reader: OwnedReadHalf, counter: &Counter) -> io::Result<Option<Vec<u8>>> {
-    let mut reader = BufReader::new(reader);
+async fn read_request(
+    reader: &mut BufReader<OwnedReadHalf>,
+    counter: &Counter,
+) -> io::Result<Option<Vec<u8>>> {
     tokio::select! {
         () = counter.stop.cancelled() => Ok(None),
-        read = tokio::time::timeout(counter.patience, read_line(&mut reader, LONGEST_REQUEST)) => {
+        read = tokio::time::timeout(counter.patience, read_line(reader, LONGEST_REQUEST)) => {
             read.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
         }
     }
@@ -197,6 +207,39 @@ async fn sync(wanted: CycleWanted, counter: &Counter, caller: &mut Caller) -> io
             }
         }
     }
+}
+
+/// Keeps the worker's turn for the peer until they hang up, or have had it for long enough.
+async fn stand_aside(
+    mut reader: BufReader<OwnedReadHalf>,
+    counter: &Counter,
+    caller: &mut Caller,
+) -> io::Result<()> {
+    let mut waiting = std::pin::pin!(counter.desk.turn());
+    let mut told = None;
+    let turn = loop {
+        tokio::select! {
+            biased;
+            () = counter.stop.cancelled() => return caller.tell(&Answer::Stopping).await,
+            turn = &mut waiting => break turn,
+            () = glance(counter, false, &told) => {
+                let progress = seen(counter, false);
+                told = Some(progress);
+                caller.tell(&Answer::Progress(progress)).await?;
+            }
+        }
+    };
+    caller.tell(&Answer::Begun).await?;
+    let said = tokio::select! {
+        () = counter.stop.cancelled() => Answer::Stopping,
+        () = counter.clock.sleep(LONGEST_TURN) => {
+            Answer::Refused { said: "cycles stood aside for long enough, and go on".to_owned() }
+        }
+        // Hung up, or talked on: nothing more was to be said.
+        _ = reader.fill_buf() => return Ok(()),
+    };
+    drop(turn);
+    caller.tell(&said).await
 }
 
 /// Waits until there is progress to tell, or until it is time to tell the same again.

@@ -82,7 +82,11 @@ struct Inner {
     bell: Bell,
     waiting: Mutex<Vec<Asked>>,
     progress: watch::Sender<Progress>,
+    turn: tokio::sync::Mutex<()>,
 }
+
+/// The sides and the state to oneself, until it is dropped.
+pub type Turn<'d> = tokio::sync::MutexGuard<'d, ()>;
 
 /// What was asked for until a cycle begins, and those who wait for it.
 #[derive(Debug)]
@@ -119,6 +123,11 @@ impl Desk {
     /// How far the work has come: every cycle of this desk tells it here.
     pub fn progress(&self) -> &watch::Sender<Progress> {
         &self.0.progress
+    }
+
+    /// Waits until no cycle is under way; none begins for as long as the turn is kept. Whoever comes first is first.
+    pub async fn turn(&self) -> Turn<'_> {
+        self.0.turn.lock().await
     }
 
     /// Takes all that was asked for: a cycle begins.
@@ -233,6 +242,17 @@ mod tests {
         let failure = Failure { said: "the register is locked".to_owned(), misconfigured: false };
         desk.refuse(&failure);
         assert_eq!(ticket.next().await, Some(Stage::Ended(Err(failure))));
+    }
+
+    #[tokio::test]
+    async fn one_at_a_time_has_the_turn() {
+        let desk = Desk::default();
+        let first = desk.turn().await;
+        let other = desk.clone();
+        let mut second = tokio::spawn(async move { drop(other.turn().await) });
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(20), &mut second).await.is_err());
+        drop(first);
+        second.await.unwrap();
     }
 
     #[tokio::test]

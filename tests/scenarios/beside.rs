@@ -295,3 +295,49 @@ fn the_socket_is_for_the_daemons_user_and_group_and_for_nobody_else() {
     grant(&mut stage, Rights::All);
     drop(daemon);
 }
+
+#[test]
+fn somebody_is_erased_beside_a_daemon_that_stands_aside_for_it() {
+    let mut stage = patient_stage();
+    let (mut daemon, website) = in_the_midst(&mut stage);
+    let mut command = command(&stage);
+    command.args(["member", "erase", "ben@alliance.test", "--yes", "--json"]).env("ROSTERD_LOG", "off");
+    let erase = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    daemon.until_said("cycles are to stand aside");
+    assert!(stage.audience.sandbox.member("ben@alliance.test").is_some(), "not while a cycle is under way");
+    drop(website);
+    let (exit, printed, complaint) = finish(erase);
+    assert!(exit == Some(0) && printed.contains("\"erased\":true"), "{printed}{complaint}");
+    assert!(stage.audience.sandbox.member("ben@alliance.test").is_none());
+    assert_eq!(run(&mut stage, "rosterd sync --full").exit, 0, "the daemon goes on");
+    let said = run(&mut stage, "rosterd member show ben@alliance.test");
+    assert!(said.exit == 1 && said.lines.concat().contains("was erased on"), "{:?}", said.lines);
+    assert_eq!(stage.register.count("unsubscribed"), "1", "of whom nobody asked to erase");
+}
+
+#[test]
+fn no_cycle_begins_while_the_daemon_stands_aside_and_every_one_that_was_asked_for_does_afterwards() {
+    let mut stage = stage();
+    let mut daemon = at_rest(&stage);
+    let mut aside = UnixStream::connect(stage.path("state.db.sock")).unwrap();
+    aside.write_all(b"{\"version\":1,\"ask\":\"stand_aside\"}\n").unwrap();
+    let mut begun = [0; 8];
+    aside.read_exact(&mut begun).unwrap();
+    assert_eq!(&begun, b"\"begun\"\n");
+    let cycles = |stage: &Stage| -> i64 {
+        stage.state().unwrap().query_row("SELECT COUNT(*) FROM cycles", [], |row| row.get(0)).unwrap()
+    };
+    let before = cycles(&stage);
+    let sync = begin(&stage, &["--json"]);
+    daemon.until_said(ASKED);
+    assert_eq!(cycles(&stage), before);
+    drop(aside);
+    let (exit, printed, complaint) = finish(sync);
+    assert_eq!((exit, number(&printed)), (Some(0), before + 1), "{complaint}");
+    let held = UnixStream::connect(stage.path("state.db.sock")).unwrap();
+    (&held).write_all(b"{\"version\":1,\"ask\":\"stand_aside\"}\n").unwrap();
+    (&held).read_exact(&mut begun).unwrap();
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended(), Some(0), "whoever has the turn keeps nobody from stopping");
+    assert_eq!(run(&mut stage, "rosterd sync").exit, 0);
+}

@@ -81,7 +81,7 @@ async fn while_another_process_holds_the_state_nobody_is_erased_but_everything_c
         .await
         .ended(1)
         .complains(&held_by)
-        .complains("cannot erase for you");
+        .complains("no daemon that stands aside");
     for args in
         [&["status"][..], &["member", "show", &email("ada")], &["held"], &["groups"], &["pause"], &["resume"]]
     {

@@ -6,18 +6,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::cli::asking::{says_yes, somebody_is_there};
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::member::{bearers, nobody};
 use crate::cli::output::{print_json, say};
+use crate::cli::progress::{Bar, show};
 use crate::cli::wiring::Settings;
 use crate::cli::{Cli, Output};
 use crate::clock::Clock;
+use crate::control::{Answer, Answers, Ask, ask};
 use crate::cycle::{Cycle, read_schema};
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{AudienceError, RefusalClass};
 use crate::model::{Contact, ContactId, EmailAddress, MemberId, RegistrationId};
+use crate::progress::Progress;
 use crate::reconcile::trio::Trio;
 use crate::registrations::split;
 use crate::state::{Seen, State, StateError};
@@ -51,20 +55,43 @@ pub(super) async fn run(
         )));
     }
     let settings = Settings::load(cli)?;
-    let cycle = settings.cycle(own_state(&settings, email).await?).await?;
-    let schema = read_schema(cycle.remote.as_ref(), &cycle.state, &cycle.clock)
-        .await
-        .map_err(Fault::of_observation)?;
-    // What waits in the spool would bring the address back.
-    settings.take_up_events(&cycle.state).await?;
-    let erasing = find(&cycle, &schema, email).await?;
-    if asked == Asked::NotYet && !agrees(email, &erasing).await? {
-        say("Nothing was erased.")?;
-        return Ok(Ending::Done);
+    // A daemon does not stand aside for as long as somebody thinks: what is agreed to is looked for once more.
+    if asked == Asked::NotYet {
+        let erasing = Alone::with(&settings, email).await?.erasing;
+        if !agrees(email, &erasing).await? {
+            say("Nothing was erased.")?;
+            return Ok(Ending::Done);
+        }
     }
+    let Alone { cycle, erasing, daemon } = Alone::with(&settings, email).await?;
     erase(&cycle, &erasing).await?;
+    drop(daemon);
     report(&erasing, output)?;
     Ok(Ending::Done)
+}
+
+/// Both sides and the state with nobody else at work on them, and what was found there of whom is to be erased.
+struct Alone {
+    cycle: Cycle,
+    erasing: Erasing,
+    /// The daemon that stands aside, where one runs.
+    daemon: Option<Answers>,
+}
+
+impl Alone {
+    async fn with(settings: &Settings, email: &EmailAddress) -> Result<Self, Fault> {
+        let (state, daemon) = own_state(settings, email).await?;
+        let cycle = settings.cycle(state).await?;
+        let schema = read_schema(cycle.remote.as_ref(), &cycle.state, &cycle.clock)
+            .await
+            .map_err(Fault::of_observation)?;
+        if daemon.is_none() {
+            // What waits in the spool would bring the address back; a daemon takes it up as it comes.
+            settings.take_up_events(&cycle.state).await?;
+        }
+        let erasing = find(&cycle, &schema, email).await?;
+        Ok(Self { cycle, erasing, daemon })
+    }
 }
 
 /// Reads both sides into the state, so that it knows every address of the member, and gathers what is to go.
@@ -128,15 +155,43 @@ async fn agrees(email: &EmailAddress, erasing: &Erasing) -> Result<bool, Fault> 
     says_yes(&question).await
 }
 
-/// The state, as its one writer: an erasure has to know that nobody brings back meanwhile what it takes away.
-async fn own_state(settings: &Settings, email: &EmailAddress) -> Result<State, Fault> {
-    match State::open(&settings.config.state.path, &Clock::System).await {
-        Err(StateError::Locked { pid, .. }) => Err(Fault::failed(anyhow::anyhow!(
-            "the state is held by process {pid}, which cannot erase for you: if it is the daemon, stop it (systemctl \
-             stop rosterd), run rosterd member erase {email} again, and start it; if it is a sync, let it end first"
-        ))),
-        opened => opened.map_err(Fault::of_state),
-    }
+/// The state, with no cycle under way: an erasure has to know that nobody brings back meanwhile what it takes away. A
+/// running daemon stands aside for it.
+async fn own_state(settings: &Settings, email: &EmailAddress) -> Result<(State, Option<Answers>), Fault> {
+    let path = &settings.config.state.path;
+    let pid = match State::open(path, &Clock::System).await {
+        Err(StateError::Locked { pid, .. }) => pid,
+        opened => return Ok((opened.map_err(Fault::of_state)?, None)),
+    };
+    let Some(answers) = ask(path, &Ask::StandAside).await.map_err(Fault::failed)? else {
+        return Err(Fault::failed(anyhow::anyhow!(
+            "the state is held by process {pid}, which is no daemon that stands aside: let it end, and run rosterd member \
+             erase {email} again"
+        )));
+    };
+    let daemon = stood_aside(answers).await?;
+    Ok((State::open_shared(path).await.map_err(Fault::of_state)?, Some(daemon)))
+}
+
+/// Waits for the end of the cycle under way.
+async fn stood_aside(mut answers: Answers) -> Result<Answers, Fault> {
+    let progress = watch::Sender::new(Progress::default());
+    let bar = Bar::new();
+    let waiting = async {
+        while let Some(answer) = answers.next().await.map_err(Fault::failed)? {
+            match answer {
+                Answer::Begun => return Ok(()),
+                Answer::Progress(now) => {
+                    progress.send_replace(now);
+                }
+                Answer::Refused { said } => return Err(Fault::failed(anyhow::anyhow!(said))),
+                Answer::Accepted | Answer::Report { .. } | Answer::Failed(_) | Answer::Stopping => break,
+            }
+        }
+        Err(Fault::failed(anyhow::anyhow!("the daemon ends: nobody was erased; run this again")))
+    };
+    show(&bar, &progress, waiting).await?;
+    Ok(answers)
 }
 
 async fn erase(cycle: &Cycle, erasing: &Erasing) -> Result<(), Fault> {
