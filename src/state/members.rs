@@ -244,9 +244,9 @@ fn trio(connection: &Connection, row: &Row<'_>, observed_at: Timestamp) -> Resul
         _ => false,
     };
     // A note that was written to the row makes a base, but agrees on nothing.
-    let tombstone = match &remote {
-        None if base.as_ref().is_none_or(Base::is_first_meeting) => remembered(connection, &local)?,
-        Some(_) | None => None,
+    let tombstone = match base.as_ref().is_none_or(Base::is_first_meeting) {
+        true => remembered(connection, &local, remote.as_ref())?,
+        false => None,
     };
     Ok(Trio {
         id,
@@ -300,10 +300,14 @@ fn is_taken(connection: &Connection, sql: &str, address: &str, member: MemberId)
     Ok(connection.prepare_cached(sql)?.query_row(params![address, member.0], |row| row.get(0))?)
 }
 
-/// What was laid when a member with the address of these rows was gone from both sides before.
-fn remembered(connection: &Connection, local: &[Registration]) -> Result<Option<Tombstone>, Fault> {
-    let Some(newest) = local.last() else { return Ok(None) };
-    base::lookup(connection, &newest.email.hash())
+/// What was laid when a member with this address was gone from both sides before: that of the rows, else the contact's.
+fn remembered(
+    connection: &Connection,
+    local: &[Registration],
+    remote: Option<&Contact>,
+) -> Result<Option<Tombstone>, Fault> {
+    let address = local.last().map(|newest| &newest.email).or(remote.map(|contact| &contact.email));
+    address.map_or(Ok(None), |address| base::lookup(connection, &address.hash()))
 }
 
 fn recheck(connection: &Connection, member: i64, contact: Option<String>) -> Result<Recheck, Fault> {

@@ -141,7 +141,10 @@ impl Stage {
         rows.first()?;
         self.ledger.restore(&then);
         let moved = |row: &Registration| self.world.local.iter().all(|now| now.email != row.email);
-        if rows.iter().any(moved) {
+        // Where no time tells a backup from a person who is back, one who approves may have them asked.
+        let timeless = !self.world.policy.register.consent_time;
+        let back = |row: &Registration| matches!(row.status, Subscribed | Pending);
+        if rows.iter().any(moved) || timeless && rows.iter().any(back) && !self.world.local.iter().any(back) {
             self.ledger.may_be_asked();
         }
         self.world.local = rows;
