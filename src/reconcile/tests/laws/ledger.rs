@@ -184,7 +184,9 @@ impl Ledger {
             for (key, value) in is.iter().flatten() {
                 if was.as_ref().and_then(|was| was.get(key)) != Some(value) {
                     self.entered.entry(key.clone()).or_default().insert(value.clone());
-                    self.edited.insert((key.clone(), side));
+                    if !wrote_unheard(world, side, key, value) {
+                        self.edited.insert((key.clone(), side));
+                    }
                 }
             }
         }
@@ -230,6 +232,15 @@ impl Ledger {
     pub(super) fn knows(&self, key: &Key, value: &Value) -> bool {
         value.is_empty() || self.entered.get(key).is_some_and(|values| values.contains(value))
     }
+}
+
+/// Whether nobody heard what came of our writing this very value there: it shows as ours, whoever entered it.
+fn wrote_unheard(world: &World, side: Side, key: &Key, value: &Value) -> bool {
+    let unheard = world.base.iter().flat_map(|base| &base.unheard).filter(|unheard| unheard.side == side);
+    unheard.filter_map(|unheard| unheard.values.get(key)).any(|written| match side {
+        Side::Local => written.local == *value,
+        Side::Remote => written.remote == *value,
+    })
 }
 
 pub(super) fn is_one_way(key: &Key) -> bool {
