@@ -177,7 +177,8 @@ impl Question<'_> {
     pub(crate) fn with_what_is_seen(&self) -> Standing {
         let is_in = |status| matches!(status, SubscriptionStatus::Subscribed | SubscriptionStatus::Pending);
         let mut seen = self.base.clone();
-        let was_out = self.base.local == Some(SubscriptionStatus::Unsubscribed);
+        // Unsubscribed, or their rows were gone.
+        let was_out = matches!(self.base.local, None | Some(SubscriptionStatus::Unsubscribed));
         seen.seen_in_locally |= was_out && self.local.is_some_and(|local| is_in(local.status));
         match &self.remote {
             Some(remote) if is_in(remote.status) && !self.base.remote.is_some_and(is_in) => {

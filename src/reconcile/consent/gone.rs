@@ -75,9 +75,15 @@ impl Question<'_> {
     }
 
     pub(super) fn gone_from_local(&self, remote: &RemoteWord) -> Decision {
-        let Some(was) = self.base.local else { return self.never_local(remote) };
+        // Who was seen back was in, whatever was agreed on: without their rows they have left anew.
+        let was = match self.base.local {
+            _ if self.base.seen_in_locally => Subscribed,
+            Some(was) => was,
+            None => return self.never_local(remote),
+        };
+        let seen_in = self.base.seen_in_locally && self.base.seen_in_remotely;
         match remote.status {
-            Subscribed if was == Unsubscribed || self.base.remote == Some(Unsubscribed) => {
+            Subscribed if !seen_in && (was == Unsubscribed || self.base.remote == Some(Unsubscribed)) => {
                 match self.base.opted_out_at {
                     Some(left) if self.opted_in_since(remote, left) => self.register(remote),
                     Some(_) | None => self.remove(was, "rows removed of somebody who had left"),

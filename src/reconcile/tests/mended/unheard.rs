@@ -240,3 +240,25 @@ fn what_is_edited_after_a_creation_that_nobody_heard_of_is_an_edit() {
     world.local[0].fields.insert(tag("FNAME"), "Augusta".to_owned());
     assert_eq!(world.cycle(), ["remote update FNAME"]);
 }
+
+/// A cycle saw them back on both sides, but its write came to nothing: rows removed after that seemed to say nothing new.
+#[test]
+fn rows_removed_of_somebody_who_was_seen_back_are_an_opt_out_anew() {
+    let mut left = World::settled();
+    left.person_in_mailchimp(Unsubscribed);
+    left.cycle();
+    let mut removed = World::settled();
+    removed.local.clear();
+    removed.cycle();
+    for (mut world, back_by, expected) in
+        [(left, Subscribed, "remote archive"), (removed, Pending, "remote unsubscribed")]
+    {
+        world.local.clear();
+        registers_again(&mut world);
+        world.local[0].status = Pending;
+        world.person_in_mailchimp(back_by);
+        world.round(|_| Fate::LeftOut);
+        world.local.clear();
+        assert_eq!(world.cycle(), [expected]);
+    }
+}
