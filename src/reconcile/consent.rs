@@ -198,18 +198,28 @@ impl Question<'_> {
         seen
     }
 
-    /// Where all is agreed but older rows still say otherwise, the status goes to every row of the address.
+    /// Where all is agreed but other rows still say otherwise, the status goes to every row of the address.
     fn in_every_row(&self, decision: Decision) -> Decision {
-        match self.local {
-            Some(local) if decision.verdict == Verdict::Agreed && local.contradicted => {
-                // Never with a time of the future: every word that the person adds would seem to be older.
-                let said = local.at.filter(|at| !self.ahead(*at));
-                let at = said.or(decision.standing.opted_out_at);
-                let reason = "another row of the address still says otherwise";
-                Decision { verdict: Verdict::Local(local.status, at), reason, ..decision }
-            }
-            Some(_) | None => decision,
-        }
+        let (Verdict::Agreed, Some(local)) = (&decision.verdict, self.local) else { return decision };
+        let Some(status) = self.meant_for_every_row(&local) else { return decision };
+        // Never with a time of the future: every word that the person adds would seem to be older.
+        let said = local.at.filter(|at| status == local.status && !self.ahead(*at));
+        let at = said.or(decision.standing.opted_out_at);
+        let standing = Standing { local: Some(status), ..decision.standing };
+        let reason = "another row of the address still says otherwise";
+        Decision { verdict: Verdict::Local(status, at), standing, reason, ..decision }
+    }
+
+    /// What rows that say otherwise are to say. A bounce speaks for its contact: for none that is gone, where it counts as
+    /// an opt-out, nor before both sides know of it.
+    fn meant_for_every_row(&self, local: &LocalWord) -> Option<SubscriptionStatus> {
+        let bounced = Some(SubscriptionStatus::Cleaned);
+        let status = match local.status {
+            SubscriptionStatus::Cleaned if self.remote.is_none() => Some(SubscriptionStatus::Unsubscribed),
+            SubscriptionStatus::Cleaned if self.base.local != bounced || self.base.remote != bounced => None,
+            status => Some(status),
+        };
+        status.filter(|_| local.contradicted)
     }
 
     /// When the person left, by the register: as remembered, or by a later word of the row's own, else now.

@@ -88,8 +88,7 @@ pub fn local_word(
         timed: row.status_changed_at.is_some(),
         edited_at: row.updated_at,
         contradicted: match row.status {
-            Unsubscribed => wants_in,
-            Cleaned => wants_in && base.local == Some(Cleaned) && base.remote == Some(Cleaned),
+            Unsubscribed | Cleaned => wants_in,
             Subscribed | Pending | Transactional | Archived => undated,
         },
     };

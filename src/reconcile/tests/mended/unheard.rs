@@ -1,7 +1,7 @@
 //! Short stories that once went wrong because somebody left while nobody looked, or after an answer that nobody heard.
 
 use crate::model::Interest;
-use crate::model::SubscriptionStatus::{Pending, Subscribed, Unsubscribed};
+use crate::model::SubscriptionStatus::{Cleaned, Pending, Subscribed, Unsubscribed};
 use crate::reconcile::plan::Conflict;
 use crate::reconcile::policy::Prefer;
 use crate::reconcile::tests::mended::{NOTHING, registers_again, staff_subscribe};
@@ -260,5 +260,21 @@ fn rows_removed_of_somebody_who_was_seen_back_are_an_opt_out_anew() {
         world.round(|_| Fate::LeftOut);
         world.local.clear();
         assert_eq!(world.cycle(), [expected]);
+    }
+}
+
+/// The bounce was in the older row alone when the contact was deleted: the newer one stayed subscribed, and nobody was told.
+#[test]
+fn a_bounce_in_one_row_counts_for_all_once_the_contact_is_gone() {
+    for first_meeting in [true, false] {
+        let rows = vec![row("1", "a", Cleaned, 30), row("2", "a", Subscribed, 10)];
+        let mut world = World::new(rows, None);
+        if !first_meeting {
+            let mut agreed = World::new(vec![row("1", "a", Unsubscribed, 40)], None);
+            agreed.cycle();
+            world.base = agreed.base;
+        }
+        assert_eq!(world.cycle(), ["local unsubscribed"]);
+        assert_eq!(world.statuses().0, [Unsubscribed, Unsubscribed]);
     }
 }
