@@ -1,8 +1,11 @@
 //! Addresses that somebody named, or that a write left in doubt: looked at on both sides in every cycle until settled.
 
+use futures::stream::{self, StreamExt};
+
+use crate::mailchimp::AudienceError;
 use crate::mailchimp::refusal::chain;
 use crate::mailchimp::schema::AudienceSchema;
-use crate::model::EmailAddress;
+use crate::model::{Contact, EmailAddress};
 use crate::observe::{ObserveError, Sources, local, missing};
 use crate::state::{MemberName, Pending, Seen};
 use crate::telemetry;
@@ -36,29 +39,38 @@ pub(super) async fn read_these(
     Ok(look_at_each(sources, schema, named).await? + missing::recheck(sources, schema).await?)
 }
 
+/// Reads addresses on both sides into the mirror. A member that holds or held one is read by its own keys, too.
 async fn look_at_each(
     sources: &Sources,
     schema: &AudienceSchema,
     named: Vec<Pending>,
 ) -> Result<u64, ObserveError> {
-    for pending in &named {
-        look_at(sources, schema, &pending.address).await?;
+    for Pending { address, .. } in &named {
+        let members = sources.state.find_members(MemberName::Address(address.clone())).await?;
+        sources.state.ask_for_recheck(members).await?;
+        local::store(sources, sources.local.by_email(address).await?).await?;
+    }
+    let answers: Vec<_> = stream::iter(&named)
+        .map(|Pending { address, .. }| async move {
+            (sources.remote.contact_by_email(schema, address).await, address)
+        })
+        .buffer_unordered(sources.connections)
+        .collect()
+        .await;
+    for (answer, address) in answers {
+        store(sources, address, answer).await?;
     }
     let n_read = named.len() as u64;
     sources.state.settle_pending(named).await?;
     Ok(n_read)
 }
 
-/// Reads one address on both sides into the mirror. A member that holds or held it is read by its own keys, too.
-async fn look_at(
+async fn store(
     sources: &Sources,
-    schema: &AudienceSchema,
     address: &EmailAddress,
+    answer: Result<Option<Contact>, AudienceError>,
 ) -> Result<(), ObserveError> {
-    let members = sources.state.find_members(MemberName::Address(address.clone())).await?;
-    sources.state.ask_for_recheck(members).await?;
-    local::store(sources, sources.local.by_email(address).await?).await?;
-    match sources.remote.contact_by_email(schema, address).await {
+    match answer {
         Ok(None) => (),
         Ok(Some(contact)) => {
             sources.state.put_contacts(vec![contact], Seen::Single).await?;

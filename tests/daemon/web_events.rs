@@ -31,6 +31,8 @@ async fn forwarded_events_are_as_good_as_mailchimps_own() {
     let many = r#"[{"type":"unsubscribe","data":{"email":"p3@alliance.test"}},
         "type=unsubscribe&data[email]=p4%40alliance.test"]"#;
     assert_eq!(post(&served, EVENTS_TOKEN, many).await, stored(2));
+    let nobody = "type=subscribe&data[email]=nobody%40alliance.test";
+    assert_eq!(post(&served, EVENTS_TOKEN, nobody).await, stored(1));
     // A program wrote it while no daemon ran, or beside one.
     let body = "type=unsubscribe&data[email]=p5%40alliance.test".to_owned();
     served.spool().put(&[Received { source: Source::Spool, at: served.world.clock.now(), body }]).unwrap();
@@ -43,6 +45,7 @@ async fn forwarded_events_are_as_good_as_mailchimps_own() {
     let mut kept = served.kept();
     kept.sort();
     assert_eq!(kept.iter().filter(|kept| *kept == "api unsubscribe").count(), 4);
+    assert_eq!(served.world.rows(), 20, "whom nobody knows is nobody");
     assert_eq!(kept.last().unwrap(), "spool unsubscribe");
 }
 
