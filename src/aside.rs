@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use tokio::task::{JoinError, spawn_blocking, yield_now};
+use tokio::task::{AbortHandle, JoinError, spawn, spawn_blocking, yield_now};
 
 thread_local! {
     static IN_LINE: Cell<bool> = const { Cell::new(false) };
@@ -25,6 +25,29 @@ where
     let result = work();
     yield_now().await;
     Ok(result)
+}
+
+/// Drives `work` whether or not the caller is driven; it ends with whoever waits for it.
+pub async fn beside<T, W>(work: W) -> Result<T, JoinError>
+where
+    T: Send + 'static,
+    W: Future<Output = T> + Send + 'static,
+{
+    if IN_LINE.get() {
+        return Ok(work.await);
+    }
+    let task = spawn(work);
+    let _end = EndWith(task.abort_handle());
+    task.await
+}
+
+/// Ends a task when it goes.
+struct EndWith(AbortHandle);
+
+impl Drop for EndWith {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// From now on what this thread asks for is done in line: for simulations, which nobody else waits for.

@@ -1,6 +1,7 @@
 //! The full walk over the audience: every page, several at a time, in an order that edits do not disturb.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::future::try_join;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -8,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 
+use crate::aside::beside;
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{Order, Page, PageRequest, Shelf};
 use crate::model::ContactId;
@@ -145,6 +147,7 @@ async fn read_pages(
     stored: mpsc::Sender<Page>,
 ) -> Result<Walked, ObserveError> {
     let mut walked = Walked::default();
+    let schema = Arc::new(schema.clone());
     let (mut next, mut total) = (0, expected);
     while next == 0 || next + SHARED < total {
         let until = total;
@@ -152,11 +155,14 @@ async fn read_pages(
         let there = move |offset: &usize| *offset == 0 || offset + SHARED < until;
         let offsets = (next..).step_by(PAGE - SHARED).take_while(there);
         let pages = stream::iter(offsets)
-            .map(|offset| async move {
-                sources.check_stop()?;
-                let order = Order::OptIn;
-                let request = PageRequest { shelf, order, since: None, offset, count: PAGE };
-                Ok::<_, ObserveError>((offset, sources.remote.page(schema, &request).await?))
+            .map(|offset| {
+                let schema = schema.clone();
+                async move {
+                    sources.check_stop()?;
+                    let order = Order::OptIn;
+                    let request = PageRequest { shelf, order, since: None, offset, count: PAGE };
+                    Ok::<_, ObserveError>((offset, read_aside(sources, schema, request).await?))
+                }
             })
             .buffer_unordered(sources.connections * AHEAD);
         let mut pages = std::pin::pin!(pages);
@@ -174,6 +180,24 @@ async fn read_pages(
         total = walked.totals.last().copied().unwrap_or(0);
     }
     Ok(walked)
+}
+
+/// Reads a page in a task of its own, which ends with whoever waits for it.
+///
+/// The walk rests while somebody is attended to who was named. A request that nobody drives would keep its connection
+/// meanwhile, and its place before theirs: where all are taken, both would wait for ever.
+async fn read_aside(
+    sources: &Sources,
+    schema: Arc<AudienceSchema>,
+    request: PageRequest,
+) -> Result<Page, ObserveError> {
+    let remote = sources.remote.clone();
+    match beside(async move { remote.page(&schema, &request).await }).await {
+        Ok(page) => Ok(page?),
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // Nobody else ends it.
+        Err(_) => Err(ObserveError::Stopped),
+    }
 }
 
 fn edges_of(page: &Page) -> Edges {

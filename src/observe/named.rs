@@ -50,15 +50,14 @@ async fn look_at_each(
         sources.state.ask_for_recheck(members).await?;
         local::store(sources, sources.local.by_email(address).await?).await?;
     }
-    let answers: Vec<_> = stream::iter(&named)
-        .map(|Pending { address, .. }| async move {
-            (sources.remote.contact_by_email(schema, address).await, address)
-        })
+    let addresses: Vec<EmailAddress> = named.iter().map(|pending| pending.address.clone()).collect();
+    let answers: Vec<_> = stream::iter(addresses)
+        .map(|address| async move { (sources.remote.contact_by_email(schema, &address).await, address) })
         .buffer_unordered(sources.connections)
         .collect()
         .await;
     for (answer, address) in answers {
-        store(sources, address, answer).await?;
+        store(sources, &address, answer).await?;
     }
     let n_read = named.len() as u64;
     sources.state.settle_pending(named).await?;

@@ -1,15 +1,19 @@
 //! Somebody is named while everybody is read: they are attended to between the pages, under the same guard.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rosterd::cycle::Adoption;
+use rosterd::mailchimp::client::{ClientOptions, MailchimpClient};
+use rosterd::mailchimp::retry::RetryOptions;
 use rosterd::model::EmailAddress;
 use rosterd::observe::Scope;
-use rosterd::reconcile::policy::Policy;
+use rosterd::reconcile::policy::{NewRemote, Policy};
 use rosterd::sandbox::FormEntry;
 use rusqlite::Connection;
 
-use crate::world::World;
+use crate::parts::mapping;
+use crate::world::{Topics, World};
 
 /// Another process names these addresses.
 async fn name(world: &World, emails: impl IntoIterator<Item = String>) {
@@ -103,4 +107,32 @@ async fn nobody_is_attended_to_before_the_first_adoption() {
         (1, 0, ""),
         "{report:?}"
     );
+}
+
+#[tokio::test]
+async fn whoever_is_named_gets_a_connection_though_the_walk_has_asked_for_all_of_them() {
+    // The walk rested with its requests under way, and they kept the connections that it was resting for.
+    let policy = Policy { new_remote: NewRemote::Ignore, ..Policy::default() };
+    let mut world = World::adopted(policy, |world| {
+        world.register_many(5);
+        world.sandbox.populate(2_500);
+    })
+    .await;
+    world.sync().await;
+    let options = ClientOptions {
+        api_key: world.sandbox.api_key().into(),
+        audience: world.sandbox.audience_id(),
+        connections: 1,
+        retry: RetryOptions::default(),
+    };
+    let wire = Arc::new(world.tap.clone());
+    let mapping = mapping(Topics::Checkboxes, Vec::new());
+    let client = MailchimpClient::new(options, mapping, world.clock.clone(), wire).unwrap();
+    (world.cycle.remote, world.cycle.connections) = (Arc::new(client), 1);
+    world.person().unsubscribe("p3@alliance.test").unwrap();
+    name(&world, ["p3@alliance.test".to_owned()]).await;
+    world.sandbox.faults().latency(Duration::from_millis(1));
+    let cycle = tokio::time::timeout(Duration::from_secs(60), world.sync_full()).await;
+    assert!(cycle.is_ok(), "the cycle and whoever is named wait for each other");
+    assert_eq!(world.says_locally("p3@alliance.test"), "unsubscribed");
 }
