@@ -111,8 +111,10 @@ fn weight(row: &Registration, base: &Standing, observed_at: Timestamp) -> Option
         _ if !is_ahead(at, observed_at) => Some(at),
         Subscribed | Pending => None,
         Unsubscribed | Cleaned | Transactional | Archived => {
+            // One that is known already was said when it was first seen, whatever else of its row was edited since.
+            let known = base.opted_out_at.filter(|_| base.local_at == Some(at));
             let said = row.updated_at.filter(|at| !is_ahead(*at, observed_at));
-            said.or(base.opted_out_at).or(Some(observed_at))
+            known.or(said).or(base.opted_out_at).or(Some(observed_at))
         }
     }
 }

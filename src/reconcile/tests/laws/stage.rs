@@ -143,8 +143,9 @@ impl Stage {
         let moved = |row: &Registration| self.world.local.iter().all(|now| now.email != row.email);
         // Where no time tells a backup from a person who is back, one who approves may have them asked.
         let timeless = !self.world.policy.register.consent_time;
-        let back = |row: &Registration| matches!(row.status, Subscribed | Pending);
-        if rows.iter().any(moved) || timeless && rows.iter().any(back) && !self.world.local.iter().any(back) {
+        let is_in = |row: &Registration| matches!(row.status, Subscribed | Pending);
+        let stayed = |row: &Registration| self.world.local.iter().any(|now| now.id == row.id && is_in(now));
+        if rows.iter().any(|row| moved(row) || timeless && is_in(row) && !stayed(row)) {
             self.ledger.may_be_asked();
         }
         self.world.local = rows;

@@ -278,3 +278,17 @@ fn a_bounce_in_one_row_counts_for_all_once_the_contact_is_gone() {
         assert_eq!(world.statuses().0, [Unsubscribed, Unsubscribed]);
     }
 }
+
+/// Another edit of a row made its opt-out of the future the latest word, though the person had left anew by another row.
+#[test]
+fn an_opt_out_of_the_future_that_is_known_is_no_later_for_another_edit() {
+    let mut world = World::settled();
+    world.person_on_website(Unsubscribed);
+    world.local[0].status_changed_at = Some(at(100_000));
+    world.cycle();
+    world.person_in_mailchimp(Subscribed);
+    registers_again(&mut world);
+    world.person_on_website(Unsubscribed);
+    world.local[0].updated_at = Some(at(world.now));
+    assert_eq!(world.cycle(), ["remote unsubscribed"]);
+}
