@@ -131,6 +131,15 @@ impl Sandbox {
         Self(Arc::new(Shared { clock, under_way: AtomicUsize::new(0), world, faults }))
     }
 
+    /// Another account with an audience as this one's is now, by another clock and set up otherwise; the seed is this one's.
+    #[must_use]
+    pub fn copy(&self, clock: Clock, options: SandboxOptions) -> Self {
+        let faults = Mutex::new(FaultQueue::new(options.seed));
+        let mut world = self.world(|world| world.clone());
+        world.options = options;
+        Self(Arc::new(Shared { clock, under_way: AtomicUsize::new(0), world: Mutex::new(world), faults }))
+    }
+
     /// The key that opens it.
     pub fn api_key(&self) -> String {
         "0123456789abcdef0123456789abcdef-us1".to_owned()

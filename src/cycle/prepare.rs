@@ -117,8 +117,7 @@ pub async fn read_schema(
         state.forget_values(lost_keys(known, &schema)).await?;
     }
     state.set_schema(schema.clone()).await?;
-    state.set_cursor(SCHEMA_MATCHED, mapping, now).await?;
-    state.set_cursor(SCHEMA_READ, now.to_string(), now).await?;
+    state.set_cursors([(SCHEMA_MATCHED, mapping), (SCHEMA_READ, now.to_string())], now).await?;
     Ok(schema)
 }
 

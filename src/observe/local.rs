@@ -67,8 +67,7 @@ pub(super) async fn read_all(sources: &Sources) -> Result<u64, ObserveError> {
     }
     conclude_removed(sources).await?;
     let now = sources.clock.now();
-    sources.state.set_cursor(CURSOR, cursor.0, now).await?;
-    sources.state.set_cursor(COMPARED, now.to_string(), now).await?;
+    sources.state.set_cursors([(CURSOR, cursor.0), (COMPARED, now.to_string())], now).await?;
     Ok(n_rows)
 }
 

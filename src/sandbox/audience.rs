@@ -106,7 +106,7 @@ pub(crate) struct Audience {
 }
 
 /// Everything behind the lock.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct World {
     /// The switches.
     pub(crate) options: SandboxOptions,

@@ -107,12 +107,23 @@ impl State {
         value: String,
         now: Timestamp,
     ) -> Result<(), StateError> {
+        self.set_cursors([(name, value)], now).await
+    }
+
+    /// Moves several at once.
+    pub async fn set_cursors<const N: usize>(
+        &self,
+        cursors: [(&'static str, String); N],
+        now: Timestamp,
+    ) -> Result<(), StateError> {
         self.write(move |tx| {
-            tx.prepare_cached(
+            let mut statement = tx.prepare_cached(
                 "INSERT INTO cursors (name, value, moved_at) VALUES (?1, ?2, ?3)
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value, moved_at = excluded.moved_at",
-            )?
-            .execute(params![name, value, stamp(now)])?;
+            )?;
+            for (name, value) in cursors {
+                statement.execute(params![name, value, stamp(now)])?;
+            }
             Ok(())
         })
         .await

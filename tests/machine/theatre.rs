@@ -33,6 +33,15 @@ pub(crate) struct Theatre {
     directory: TempDir,
     /// What is open between two histories.
     kept: RefCell<Option<Kept>>,
+    /// The audiences that histories begin with, provided with what is mapped.
+    provided: RefCell<Vec<Provided>>,
+}
+
+/// An audience in which topics stand like this, and the ids of the offered ones.
+struct Provided {
+    topics: Topics,
+    sandbox: Sandbox,
+    topic_ids: Vec<String>,
 }
 
 struct Kept {
@@ -74,7 +83,7 @@ impl Theatre {
     pub(crate) fn new() -> Self {
         let directory = directory();
         build(directory.path());
-        Self { directory, kept: RefCell::new(None) }
+        Self { directory, kept: RefCell::new(None), provided: RefCell::default() }
     }
 
     /// A world as the setting of the script has it, before anything happened.
@@ -94,13 +103,8 @@ impl Theatre {
         let props = props.mapped(&stage, dated(setting));
         sweeper.sweep();
         sweep_register(&register);
-        let sandbox = Sandbox::with_options(clock.clone(), options(setting));
-        let topics = topics(setting);
-        let straight = client(&sandbox, Arc::new(sandbox.transport()), &clock, mapping(topics, Vec::new()));
-        done(provide(&straight, topics));
+        let (sandbox, topic_ids) = self.audience(topics(setting), &clock, options(setting));
         tell_the_time(&register, &clock);
-        let topic_ids = if setting.tags { Vec::new() } else { topic_ids(&sandbox) };
-        sandbox.reset_log();
         let ground =
             Ground::new(register, sandbox.clone(), clock.clone(), topic_ids, setting.radio, dated(setting));
         let wire = Wire::new(ground, holder, telling);
@@ -120,6 +124,16 @@ impl Theatre {
         world
     }
 
+    /// An audience of its own, provided with what is mapped, and the ids of the offered topics.
+    fn audience(&self, topics: Topics, clock: &Clock, options: SandboxOptions) -> (Sandbox, Vec<String>) {
+        let mut all = self.provided.borrow_mut();
+        let at = all.iter().position(|one| one.topics == topics).unwrap_or_else(|| {
+            all.push(Provided::new(topics));
+            all.len() - 1
+        });
+        (all[at].sandbox.copy(clock.clone(), options), all[at].topic_ids.clone())
+    }
+
     /// The world ends; only what is open stays.
     pub(crate) fn close(&self, world: World) {
         let World { wire, process, sweeper, is_made_anew, .. } = world;
@@ -129,6 +143,18 @@ impl Theatre {
         // A state file that was made anew is another one than every history begins with.
         let sweeper = sweeper.filter(|_| !is_made_anew);
         self.kept.replace(sweeper.map(|sweeper| Kept { props, sweeper, register, holder }));
+    }
+}
+
+impl Provided {
+    fn new(topics: Topics) -> Self {
+        let clock = Clock::set_at(START.parse().unwrap());
+        let sandbox = Sandbox::new(clock.clone());
+        let straight = client(&sandbox, Arc::new(sandbox.transport()), &clock, mapping(topics, Vec::new()));
+        done(provide(&straight, topics));
+        let topic_ids = if topics == Topics::Tags { Vec::new() } else { topic_ids(&sandbox) };
+        sandbox.reset_log();
+        Self { topics, sandbox, topic_ids }
     }
 }
 
