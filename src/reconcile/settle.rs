@@ -17,6 +17,8 @@ impl Base {
     /// Takes note of which contact is the member's. What another one said before it was gone, and its successor does not,
     /// is nothing that anybody cleared.
     ///
+    /// Nor did anybody leave by it: whoever is out at the successor has left anew.
+    ///
     /// A contact created in bulk is known by the id of its path until a page shows its own.
     pub(super) fn meet(&mut self, contact: &Contact, shown: &Values) {
         let Some((known, _)) = &mut self.contact else { return };
@@ -28,6 +30,7 @@ impl Base {
         if !stands_in {
             let says = |key: &Key| shown.get(key).is_some_and(|value| !value.is_empty());
             self.values.retain(|key, pair| pair.remote.is_empty() || says(key));
+            self.consent.seen_in_remotely = true;
         }
     }
 

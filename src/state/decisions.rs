@@ -7,7 +7,7 @@ use crate::model::{EmailAddress, MemberId};
 use crate::reconcile::plan::Planned;
 use crate::state::error::{Fault, StateError};
 use crate::state::text::{address, from_json_or_none, moment, moment_or_none, number, stamp};
-use crate::state::{CycleId, State};
+use crate::state::{CycleId, State, missing};
 
 /// What was decided about a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -200,6 +200,9 @@ impl State {
                 "UPDATE holds SET decision = ?2, decided_at = ?3 WHERE id = ?1 AND decision <> ?2",
             )?
             .execute(params![id, decision.as_str(), stamp(now)])?;
+            if decision == Decision::Approved {
+                missing::look_into(tx, &id)?;
+            }
             summary(tx, &id)
         })
         .await

@@ -75,6 +75,18 @@ impl State {
     }
 }
 
+/// Has the missing contacts that a hold lists read by themselves in the next cycle, whatever it reads otherwise.
+pub(crate) fn look_into(tx: &Transaction<'_>, hold: &str) -> Result<(), Fault> {
+    tx.prepare_cached(
+        "UPDATE members SET recheck = 1, settled = 0
+         WHERE contact IS NOT NULL AND 'missing:' || contact_id IN (
+            SELECT fingerprint FROM held_operations WHERE hold = ?1 AND planned IS NULL)
+           AND id IN (SELECT member FROM held_operations WHERE hold = ?1)",
+    )?
+    .execute([hold])?;
+    Ok(())
+}
+
 fn take(tx: &Transaction<'_>, id: &str, digest: &str, reason: &str, now: Timestamp) -> Result<(), Fault> {
     let new = tx.execute(
         &format!(
@@ -133,7 +145,10 @@ mod tests {
         let new = state.hold_missing("too many".to_owned(), now()).await.unwrap().unwrap();
         assert_eq!(new.count, 1, "what is missing later makes a new hold");
 
+        assert_eq!(state.rechecks(None, 10).await.unwrap(), []);
         state.approve(held.id.clone(), later(1)).await.unwrap();
+        let read: Vec<_> = state.rechecks(None, 10).await.unwrap().iter().map(|one| one.member).collect();
+        assert_eq!(read, all[1..], "in the next cycle, not only in the next that reads everything");
         assert_eq!(state.count_unseen_contacts().await.unwrap(), 1);
         assert_eq!(unseen(&state).await, all[2..], "what was approved is read");
         assert_eq!(state.settle_missing_holds(later(2)).await.unwrap(), 0);

@@ -78,6 +78,18 @@ fn an_opt_out_told_in_whole_seconds_may_be_the_later_of_two() {
     assert!(world.asked.is_empty());
 }
 
+/// A contact that was deleted, and its successor unsubscribed again: what was registered in between seemed later than that.
+#[test]
+fn whoever_is_out_at_a_contact_made_anew_has_left_anew() {
+    let mut world = World::settled();
+    world.person_in_mailchimp(Unsubscribed);
+    world.cycle();
+    registers_again(&mut world);
+    world.remote = Some(contact("c2", "a", Unsubscribed, world.now));
+    assert_eq!(world.cycle(), ["local unsubscribed"]);
+    assert!(world.asked.is_empty());
+}
+
 /// The opt-out was in the plan alone: once the write had failed nobody knew of it, and the staff's word stood.
 #[test]
 fn an_opt_out_whose_local_write_failed_is_not_forgotten() {
