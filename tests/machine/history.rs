@@ -199,6 +199,7 @@ impl Play<'_> {
         let wire = self.world.wire.clone();
         let ended = drive(self.world.cycle().run(scope, Adoption::Yes), polls, |poll| wire.goes_dark(poll));
         let late = self.inner().end_cycle();
+        self.inner().note_tried();
         let report = match ended {
             None => {
                 self.world.restart(self.start());
@@ -305,7 +306,8 @@ impl Play<'_> {
         let silent = setting.tags && !setting.tags_move_last_changed;
         let hidden = |step: &Step| match step {
             Step::Do(act) | Step::Meanwhile(_, act) | Step::Between(_, act) | Step::Amid(_, act) => {
-                matches!(act, Act::StaffDelete(_) | Act::Expire(_))
+                // A restored row is as old as it was: no change tells of it.
+                matches!(act, Act::StaffDelete(_) | Act::Expire(_) | Act::RestoreRow)
             }
             Step::Jump(_) => true,
             _ => false,

@@ -90,6 +90,17 @@ impl Known {
         self.said.iter().any(|said| said.word == Word::Out && said.request <= request)
     }
 
+    /// Whether they left on one side after `request`, and by `until`.
+    pub(crate) fn is_out_since(&self, side: Where, request: u64, until: u64) -> bool {
+        let is_out = |said: &&Said| said.side == side && !matches!(said.word, Word::In | Word::Unproven);
+        self.said.iter().filter(is_out).any(|said| said.request > request && said.request <= until)
+    }
+
+    /// Whether they said that they are in on one side, after `request`.
+    pub(crate) fn in_since(&self, request: u64, side: Where) -> bool {
+        self.said.iter().any(|said| said.word == Word::In && said.side == side && said.request > request)
+    }
+
     /// Takes back the opt-outs of one side that no cycle can have seen: `known_by` is the last request that one made before
     /// its last look.
     pub(crate) fn take_back_unseen(&mut self, side: Where, known_by: u64) -> bool {

@@ -115,8 +115,8 @@ fn judge(
     }
 }
 
-/// The request right before the write by which the contact was read by itself; where there is none, the one before the
-/// write, whatever it asked for.
+/// The request right before the write by which the contact was read by itself; where there is none, the write itself: a
+/// reading would have shown what is there by now.
 fn last_read(watch: &Watch, contact: &Shown) -> u64 {
     let hash = EmailAddress::parse(&contact.email).unwrap().hash().to_string();
     last_read_by(watch, &[&contact.id, &contact.path, &hash, &contact.email])
@@ -124,7 +124,7 @@ fn last_read(watch: &Watch, contact: &Shown) -> u64 {
 
 fn last_read_by(watch: &Watch, names: &[&String]) -> u64 {
     let single = watch.read.iter().filter(|(name, _)| names.contains(&name)).map(|(_, at)| *at).max();
-    single.filter(|at| watch.sent - at <= OTHERS).unwrap_or(watch.sent - 1)
+    single.filter(|at| watch.sent - at <= OTHERS).unwrap_or(watch.sent)
 }
 
 fn travels_alone(body: &Value) -> Result<(), Violation> {

@@ -196,6 +196,13 @@ impl Oracle {
         {
             self.tags.insert(contact.id.clone(), contact.tags.clone());
         }
+        if act == Act::RestoreRow {
+            // What stood in a row that is restored was entered once.
+            for row in after.rows.iter().filter(|row| before.rows.iter().all(|was| was.id != row.id)) {
+                let known = &mut self.people[self.of_row[&row.id]];
+                known.entered.extend([row.first.clone(), row.last.clone()]);
+            }
+        }
         if let Some(entered) = entered_by(act) {
             for person in self.people_at(after, &entered.0) {
                 self.people[person].entered.insert(entered.1.clone());
@@ -212,12 +219,16 @@ impl Oracle {
         let (counts, was_known) = (self.counts(act, email, before), self.was_known(act, email, before));
         let asks_by_itself = after.contact_at(email).is_some_and(|contact| contact.status == "pending");
         for person in people {
+            // Rows of somebody are gone only when none is left.
+            let stays = said.word == Word::Removed && self.local_of(after, person).is_some();
+            let maybe_seen = self.people[person].is_out_since(said.side, self.seen.by, self.seen.maybe_by);
             let known = &mut self.people[person];
             let hidden = covers_up(act) && known.take_back_unseen(said.side, self.seen.by);
-            if counts || hidden && was_known {
+            if !stays && (counts || hidden && was_known && !maybe_seen) {
                 known.said.push(said.clone());
             }
-            if matches!(act, Act::Form(..)) && asks_by_itself {
+            let unasked = matches!(act, Act::StaffDelete(_) | Act::Expire(_)) && !was_known;
+            if unasked || matches!(act, Act::Form(..)) && asks_by_itself {
                 known.asked.remove(email);
             }
         }
@@ -315,17 +326,26 @@ impl Oracle {
         let contact = before.contact_at(email);
         let seen = contact.map(|contact| self.seen.contact(&contact.id).unwrap_or(&contact.status));
         let says_it = match act {
+            // Whose rows are gone without a contact leave nothing behind that could be undone.
             Act::Delete(_) | Act::SoftDelete(_) => {
                 let mut rows = before.rows_at(email).filter(|row| self.is_known(row));
-                rows.any(|row| is_in(&row.status) && self.seen.row(row.id).is_none_or(is_in))
+                let is_in = |row: &Row| is_in(&row.status) && self.seen.row(row.id).is_none_or(is_in);
+                rows.any(|row| is_in(row) && self.has_contact(before, self.of_row[&row.id]))
             }
+            // A sign-up that waits is nobody's yet who has no row.
             Act::StaffDelete(_) | Act::Expire(_) => {
-                contact.is_some_and(Shown::is_in) && seen.is_some_and(is_in)
+                let mut rows = before.rows_at(email).filter(|row| self.is_known(row));
+                let waits = contact.is_some_and(|contact| contact.status == "pending");
+                let is_theirs = !waits || rows.next().is_some();
+                contact.is_some_and(Shown::is_in) && seen.is_some_and(is_in) && is_theirs
             }
-            // Of a sign-up that still waited Mailchimp shows nothing once it is taken back.
+            // Of a sign-up that Mailchimp dates no opt-in of it shows nothing once it is taken back.
             Act::Unsubscribe(_) | Act::Complain(_) | Act::StaffUnsubscribe(_) | Act::StaffArchive(_) => {
-                let waited = contact.is_some_and(|contact| contact.status == "pending");
-                !waited || seen.is_some_and(is_in)
+                let dated = contact.is_some_and(|contact| {
+                    let known = &self.people[self.of_contact[&contact.id]];
+                    contact.status == "subscribed" && known.in_since(self.seen.by, Where::Mailchimp)
+                });
+                dated || seen.is_none_or(is_in)
             }
             _ => true,
         };
@@ -341,6 +361,10 @@ impl Oracle {
                 .is_some_and(|contact| self.contact_since[&contact.id] <= self.seen.by),
             _ => true,
         }
+    }
+
+    fn has_contact(&self, sides: &Sides, person: PersonId) -> bool {
+        sides.contacts.iter().any(|contact| self.person_of_contact(contact) == Some(person))
     }
 
     fn is_known(&self, row: &Row) -> bool {

@@ -156,7 +156,7 @@ fn an_opt_out_whose_write_failed_is_not_undone_by_a_backup_of_the_register() {
 
 #[test]
 fn the_laws_ask_for_nothing_that_nobody_can_know() {
-    let stories: [&[Step]; 9] = [
+    let stories: [&[Step]; 15] = [
         // Gone before anybody looked, or since the state was lost.
         &[Do(StaffAdd(1, 2)), Do(Complain(1)), Do(StaffDelete(1)), Sync, Do(RegisterPending(1, 6))],
         &[Do(Register(1, 1)), Sync, LoseState, Do(Unsubscribe(1)), Do(StaffDelete(1))],
@@ -169,6 +169,34 @@ fn the_laws_ask_for_nothing_that_nobody_can_know() {
         &[Do(Register(0, 5)), Wait(1500), Do(Form(0, 6)), Do(Delete(0)), Sync, Do(RestoreRow)],
         // A contact made anew shares no base with the one that was deleted.
         &[Do(Form(0, 5)), Do(Tick(0, 2)), Sync, Do(StaffDelete(0)), Do(Form(0, 13))],
+        // A confirmation that was created unheard, and deleted before anybody looked.
+        &[Sync, Do(RegisterPending(1, 4)), SyncDying(After(3)), Do(StaffDelete(1))],
+        // Brought back by staff and out again, of which Mailchimp shows nothing.
+        &[
+            Do(StaffAdd(0, 3)),
+            Sync,
+            Do(Unsubscribe(0)),
+            Sync,
+            Do(StaffResubscribe(0)),
+            Wait(1500),
+            Do(Unsubscribe(0)),
+            Do(ReturnLocal(0)),
+        ],
+        &[
+            Do(Form(0, 3)),
+            Sync,
+            Do(LeaveLocal(0)),
+            Sync,
+            Do(StaffResubscribe(0)),
+            Do(Unsubscribe(0)),
+            Wait(1500),
+            Do(ReturnLocal(0)),
+        ],
+        // One of two rows is removed, and another is left.
+        &[Do(Register(0, 3)), Sync, Do(MoveLocal(0, 1)), Do(RegisterPending(0, 5)), Do(Delete(1))],
+        // Rows without a contact.
+        &[Throttle(2), Do(Register(2, 3)), Sync, Do(SoftDelete(2)), Do(Form(2, 5))],
+        &[Do(Register(1, 4)), Do(MoveLocal(1, 0)), Do(Delete(0)), Do(RestoreRow)],
         // Between our last look and the status that we wrote.
         &[
             Do(Register(1, 2)),
@@ -217,5 +245,40 @@ fn rows_whose_contact_could_not_be_unsubscribed_are_not_forgotten() {
     check(
         Setting { gone_local: GoneLocal::Unsubscribe, ..Setting::default() },
         &[Do(Form(1, 2)), Weather(CutBefore, true, 0, 2), Do(Form(2, 3)), Sync, Do(Delete(2)), Sync],
+    );
+}
+
+#[test]
+fn whoever_is_out_at_a_contact_made_anew_has_left_anew() {
+    check(
+        Setting { double_optin: true, ..Setting::default() },
+        &[
+            Do(Form(2, 6)),
+            Do(Unsubscribe(2)),
+            Sync,
+            Do(StaffDelete(2)),
+            Wait(1500),
+            Do(Register(2, 7)),
+            Sync,
+            Do(Form(2, 8)),
+            Do(Unsubscribe(2)),
+        ],
+    );
+}
+
+#[test]
+fn missing_contacts_that_were_approved_are_looked_into_in_the_next_cycle() {
+    check(
+        Setting { tight_guard: true, ..Setting::default() },
+        &[
+            Do(Register(4, 1)),
+            Do(Form(1, 2)),
+            Sync,
+            Do(StaffArchive(4)),
+            Do(StaffDelete(4)),
+            Do(Form(0, 5)),
+            Do(StaffDelete(1)),
+            Sync,
+        ],
     );
 }

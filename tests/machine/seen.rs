@@ -9,6 +9,8 @@ use crate::sides::{Shown, Sides};
 pub(crate) struct Seen {
     /// What was there by this request was seen by a cycle that worked.
     pub(crate) by: u64,
+    /// So by any cycle, however it ended: it may have seen it.
+    pub(crate) maybe_by: u64,
     rows: BTreeMap<i64, String>,
     contacts: BTreeMap<String, String>,
     /// Whose status people changed in the midst of the present cycle.

@@ -194,8 +194,7 @@ impl Default for Setting {
 pub(crate) enum Worldliness {
     /// What every day brings.
     Usual,
-    /// Also clocks that are wrong or jump, a register that tells no times of consent, values that Mailchimp reformats, and
-    /// quiet without a full reading.
+    /// Also clocks that are wrong or jump, and a register that tells no times of consent.
     Wide,
 }
 
@@ -257,7 +256,7 @@ fn setting(chance: &mut Chance, wide: bool) -> Setting {
         odd_ids: chance.happens(20),
         tight_guard: chance.happens(20),
         undated: wide && chance.happens(12),
-        by_changes: wide && chance.happens(40),
+        by_changes: chance.happens(40),
     }
 }
 
@@ -277,7 +276,7 @@ impl Author {
 
     fn value(&mut self) -> u16 {
         self.n_values += 1;
-        match self.wide && self.chance.happens(15) {
+        match self.chance.happens(15) {
             true => self.n_values + self.chance.one_of(&[BLANKS, LONG]),
             false => self.n_values,
         }
@@ -377,6 +376,10 @@ impl Author {
             Act::StaffArchive(a),
             Act::StaffDelete(a),
             Act::Delete(a),
+            // Whoever is still out in Mailchimp can leave again in the register only.
+            Act::LeaveLocal(a),
+            Act::LeaveLocal(a),
+            Act::LeaveLocal(a),
         ];
         let out = self.chance.one_of(&leaving[..5]);
         let back = self.chance.one_of(&[
@@ -387,7 +390,7 @@ impl Author {
             Act::Form(a, n),
         ]);
         let again = self.chance.one_of(&leaving);
-        let amid = match self.chance.below(4) {
+        let amid = match self.chance.below(2) {
             0 => Step::Amid(self.poll(), again),
             _ => Step::Meanwhile(1 + u16::try_from(self.chance.below(5)).unwrap(), again),
         };

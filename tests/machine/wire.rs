@@ -222,6 +222,11 @@ impl Inner {
         self.ground.oracle.seen.end_cycle(by, before, &after);
     }
 
+    /// A cycle has looked, however it ended.
+    pub(crate) fn note_tried(&mut self) {
+        self.ground.oracle.seen.maybe_by = self.watch.sent;
+    }
+
     /// The answer to a write shows its contacts.
     fn note_answered(&mut self, request: &Request) {
         let body = request.body.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
