@@ -234,7 +234,13 @@ impl<'a> Draft<'a> {
     }
 
     /// Nothing is left on either side: forget the member, but remember not to create it again.
+    ///
+    /// Not while a contact may still come of a creation that nobody heard of: it would be a stranger.
     pub(super) fn bury(self) -> MemberPlan {
+        if let Some(email) = self.base.on_its_way(self.trio.observed_at).cloned() {
+            let waits = Some("removed while a contact was created; it may still show".to_owned());
+            return MemberPlan { email: Some(email), base: Some(self.base.clone()), waits, ..self.finish() };
+        }
         let known = self.trio.base.as_ref().is_some_and(|base| !base.is_first_meeting());
         let opted_out = self.base.consent.opted_out_at.is_some()
             || matches!(self.base.consent.local, Some(SubscriptionStatus::Unsubscribed));

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::model::{Contact, Key, Value};
+use crate::model::{Contact, EmailAddress, Key, Value};
 use crate::reconcile::consent::is_about;
 use crate::reconcile::merge::agree;
 use crate::reconcile::plan::{Operation, Side};
@@ -22,19 +22,37 @@ impl Base {
     /// values nor creates a contact.
     #[must_use]
     pub fn without_hearing_of(mut self, operation: &Operation, at: Timestamp) -> Self {
-        self.unheard.extend(written(operation, at));
+        let Some(write) = written(operation, at) else { return self };
+        if let Some(creation) = &write.creation {
+            // Tried once more: what is known of the last attempt says all.
+            let other = |creation_before: &Creation| creation_before.email != creation.email;
+            self.unheard.retain(|before| before.creation.as_ref().is_none_or(other));
+        }
+        self.unheard.push(write);
         self
     }
 
-    /// Where the contact is what came of a creation, both sides have met by it.
+    /// Where the contact is what came of a creation, both sides have met by it, at the address it was created with. What
+    /// became known of the register meanwhile stands: our own call is nobody's opt-in.
     pub(super) fn hear_of_creations(&mut self, contact: &Contact) {
         let creations = self.unheard.iter().rev().filter_map(|write| write.creation.as_ref());
         let ours = creations.into_iter().find(|creation| creation.made(contact)).cloned();
-        if let Some(Creation { standing, .. }) = ours.filter(|_| self.is_first_meeting()) {
-            let as_created = standing.remote == Some(contact.status);
-            let remote_at = contact.timestamp_opt.filter(|_| as_created);
+        let Some(Creation { email, standing, .. }) = ours else { return };
+        let as_created = standing.remote == Some(contact.status);
+        let remote_at = contact.timestamp_opt.filter(|_| as_created);
+        if self.is_first_meeting() {
+            self.contact = Some((contact.contact_id.clone(), email));
             self.consent = Standing { remote_at, ..standing };
+        } else {
+            self.consent.remote = standing.remote;
+            self.consent.remote_at = remote_at.or(self.consent.remote_at);
         }
+    }
+
+    /// The address of a contact that may still come of a creation that nobody heard of.
+    pub(super) fn on_its_way(&self, now: Timestamp) -> Option<&EmailAddress> {
+        let creations = self.unheard.iter().filter_map(|write| write.creation.as_ref());
+        creations.filter(|creation| is_about(now, creation.at)).map(|creation| &creation.email).next_back()
     }
 
     /// Looks at what both sides show of the writes that nobody heard of: what was carried out is settled, and none is

@@ -4,9 +4,9 @@
 //!
 //! The time of the opt-in survives a change of address, and it is that of our call.
 
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 
-use crate::model::{Contact, MemberId};
+use crate::model::{Contact, MemberId, MergeTag};
 use crate::reconcile::trio::Base;
 use crate::state::contacts::succeed;
 use crate::state::error::{Fault, StateError};
@@ -19,6 +19,9 @@ const CREATED_AT: &str = "json_extract(created, '$.timestamp_opt')";
 /// Contacts of nobody yet, each of which may be one that was created elsewhere.
 const STRANGERS: &str = "FROM members AS n WHERE n.settled = 0 AND n.recheck = 0 AND n.base IS NULL
     AND n.contact IS NOT NULL AND NOT EXISTS (SELECT 1 FROM registrations WHERE member = n.id)";
+
+/// Members whose contact was created in bulk and is proven gone from there.
+const GONE: &str = "created IS NOT NULL AND contact IS NULL AND base IS NOT NULL";
 
 impl State {
     /// Has members read by themselves whose contact was created in bulk, was never shown since, and may be one that
@@ -46,42 +49,54 @@ impl State {
 
     /// Gives contacts of nobody to the members who were created as them and are gone from the address where that was.
     pub async fn follow_created(&self) -> Result<(), StateError> {
-        let strangers = self.call(|connection| {
-            let sql = format!(
-                "SELECT n.id, n.contact {STRANGERS} AND json_extract(n.contact, '$.timestamp_opt') IN (
-                    SELECT {CREATED_AT} FROM members WHERE created IS NOT NULL AND contact IS NULL)
+        let found = self.call(|connection| {
+            let created_then = format!("SELECT {CREATED_AT} FROM members WHERE {GONE}");
+            let strangers = format!(
+                "SELECT n.id, n.contact {STRANGERS} AND json_extract(n.contact, '$.timestamp_opt') IN ({created_then})
                  ORDER BY n.id"
             );
-            let mut statement = connection.prepare_cached(&sql)?;
-            let rows = statement.query_map([], |row| Ok((MemberId(row.get(0)?), row.get(1)?)))?;
-            Ok(rows.collect::<Result<Vec<(MemberId, String)>, _>>()?)
+            let strangers = contacts(connection, &strangers)?;
+            if strangers.is_empty() {
+                return Ok((strangers, Vec::new()));
+            }
+            let gone = contacts(connection, &format!("SELECT id, created FROM members WHERE {GONE} ORDER BY id"))?;
+            Ok((strangers, gone))
         });
-        let strangers = strangers.await?;
+        let (strangers, gone) = found.await?;
         if strangers.is_empty() {
             return Ok(());
         }
         self.write(move |tx| {
-            strangers.iter().try_for_each(|(stranger, text)| follow(tx, *stranger, &from_json(text)?))
+            strangers.iter().try_for_each(|stranger| match most_alike(&gone, stranger) {
+                Some(member) if most_alike(&strangers, member).is_some_and(|(id, _)| *id == stranger.0) => {
+                    follow(tx, stranger, member.0)
+                }
+                Some(_) | None => Ok(()),
+            })
         })
         .await
     }
 }
 
-/// Gives the contact to the member it was created for, if that can be told.
-fn follow(tx: &Transaction<'_>, stranger: MemberId, contact: &Contact) -> Result<(), Fault> {
-    let sql = format!(
-        "SELECT id, created FROM members
-         WHERE created IS NOT NULL AND contact IS NULL AND base IS NOT NULL
-           AND {CREATED_AT} = (SELECT json_extract(contact, '$.timestamp_opt') FROM members WHERE id = ?1)
-         ORDER BY id"
-    );
-    let gone: Vec<(i64, String)> = tx
-        .prepare_cached(&sql)?
-        .query_map([stranger.0], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    let created = gone.iter().map(|(_, text)| from_json(text)).collect::<Result<Vec<Contact>, _>>()?;
-    let Some((member, _)) = most_alike(&created, contact).and_then(|at| gone.get(at)) else { return Ok(()) };
-    let member = MemberId(*member);
+fn contacts(connection: &Connection, sql: &str) -> Result<Vec<(MemberId, Contact)>, Fault> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut contacts = Vec::new();
+    while let Some(row) = rows.next()? {
+        contacts.push((
+            MemberId(row.get(0)?),
+            from_json(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?,
+        ));
+    }
+    Ok(contacts)
+}
+
+/// Gives the contact of a stranger to the member it was created for.
+fn follow(
+    tx: &Transaction<'_>,
+    (stranger, contact): &(MemberId, Contact),
+    member: MemberId,
+) -> Result<(), Fault> {
     let text: String = tx
         .prepare_cached("SELECT base FROM members WHERE id = ?1")?
         .query_row([member.0], |row| row.get(0))?;
@@ -90,26 +105,32 @@ fn follow(tx: &Transaction<'_>, stranger: MemberId, contact: &Contact) -> Result
         *id = contact.contact_id.clone();
     }
     base::store(tx, member, Some(&known))?;
-    succeed(tx, stranger, contact, member)
+    succeed(tx, *stranger, contact, member)
 }
 
-/// Which of those who were created in one second shows most of what the contact shows; `None` where several do alike: no
-/// two people are merged.
-fn most_alike(created: &[Contact], contact: &Contact) -> Option<usize> {
+/// Which of these, opted in within the same second, shows most of what the one shows; `None` where several do alike, or
+/// none shows anything of it: no two people are merged.
+fn most_alike<'a>(
+    others: &'a [(MemberId, Contact)],
+    (_, one): &(MemberId, Contact),
+) -> Option<&'a (MemberId, Contact)> {
     let likeness = |other: &Contact| {
-        let fields =
-            other.fields.iter().filter(|(tag, value)| contact.fields.get(*tag) == Some(*value)).count();
-        fields + usize::from(other.interests == contact.interests)
+        let same = |(tag, value): &(&MergeTag, &String)| other.fields.get(*tag) == Some(*value);
+        let said = one.fields.iter().filter(|(_, value)| !value.is_empty());
+        let chosen = usize::from(!one.interests.is_empty() && one.interests == other.interests);
+        said.filter(same).count() + chosen
     };
-    let best = created.iter().map(likeness).max()?;
-    let mut alike = created.iter().enumerate().filter(|(_, other)| likeness(other) == best);
-    let (at, _) = alike.next()?;
-    alike.next().is_none().then_some(at)
+    let within = others.iter().filter(|(_, other)| other.timestamp_opt == one.timestamp_opt);
+    let ranked: Vec<_> = within.map(|other| (likeness(&other.1), other)).collect();
+    let best = ranked.iter().map(|(likeness, _)| *likeness).max().filter(|best| *best > 0)?;
+    let mut alike = ranked.into_iter().filter(|(likeness, _)| *likeness == best);
+    let (_, found) = alike.next()?;
+    alike.next().is_none().then_some(found)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{ContactId, MergeTag, RegistrationId};
+    use crate::model::{ContactId, RegistrationId};
     use crate::state::Seen;
     use crate::state::contacts::show;
     use crate::state::sample::{agreed, contact, later, open, row, trio};
@@ -120,7 +141,9 @@ mod tests {
     fn named(id: &str, address: &str, name: &str, opted_in: i64) -> Contact {
         Contact {
             timestamp_opt: Some(later(opted_in)),
-            fields: [(MergeTag::parse("FNAME").unwrap(), name.to_owned())].into(),
+            fields: [("FNAME", name), ("COUNTRY", "France")]
+                .map(|(tag, value)| (MergeTag::parse(tag).unwrap(), value.to_owned()))
+                .into(),
             ..contact(id, address)
         }
     }
@@ -194,6 +217,21 @@ mod tests {
         assert_eq!(doubted(&state).await, []);
         state.forget_contact(member).await.unwrap();
         assert_eq!(found_at(&state, member).await, None, "deleted, and a stranger of the same second");
+    }
+
+    #[tokio::test]
+    async fn a_contact_that_shows_nothing_of_them_is_another_person() {
+        let (_directory, state) = open().await;
+        let member = create(&state, "a", "Ada").await;
+        appears(&state, Contact { fields: [].into(), ..named("c1", "b", "", 60) }).await;
+        state.forget_contact(member).await.unwrap();
+        assert_eq!(found_at(&state, member).await, None, "a sign-up of the same second");
+        appears(&state, named("c2", "c", "Ada", 60)).await;
+        assert_eq!(
+            found_at(&state, member).await.as_deref(),
+            Some("c@alliance.test"),
+            "though it came later"
+        );
     }
 
     #[tokio::test]

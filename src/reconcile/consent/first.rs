@@ -138,9 +138,10 @@ impl Question<'_> {
                 .stay("Mailchimp left the contact as it was")
                 .noted("Mailchimp did not subscribe the contact");
         }
-        match self.base.opted_out_at {
-            Some(left) => self.back_on_local(local, left),
-            None => self.welcome(local),
+        match (self.base.opted_out_at, self.base.removed_at) {
+            (Some(left), _) => self.back_on_local(local, left),
+            (None, Some(removed)) => self.returned(local, removed),
+            (None, None) => self.welcome(local),
         }
     }
 

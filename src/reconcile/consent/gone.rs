@@ -21,7 +21,8 @@ impl Question<'_> {
                 self.back_or_out(local, left)
             }
             (Some(Archived | Unsubscribed), None, Some(removed)) if wants_in => self.returned(local, removed),
-            (None | Some(Transactional), None, _) if wants_in => self.welcome(local),
+            (None | Some(Transactional), None, Some(removed)) if wants_in => self.returned(local, removed),
+            (None | Some(Transactional), None, None) if wants_in => self.welcome(local),
             (None, _, _) => self.out_and_gone(local, "not subscribed, unknown to Mailchimp"),
             (Some(was), _, _) if local.status == Unsubscribed => {
                 let decision = self.out_and_gone(local, "left, and gone from Mailchimp");
@@ -75,13 +76,16 @@ impl Question<'_> {
     }
 
     pub(super) fn gone_from_local(&self, remote: &RemoteWord) -> Decision {
-        // Who was seen back was in, whatever was agreed on: without their rows they have left anew.
+        // Who was seen back was in, whatever was agreed on: without their rows they have left anew. A sign-up that waits is
+        // no proof of having been back since.
+        let seen_remotely = self.base.seen_in_remotely || remote.status == Pending;
+        let seen_in = self.base.seen_in_locally && seen_remotely;
         let was = match self.base.local {
-            _ if self.base.seen_in_locally => Subscribed,
+            _ if seen_in => Subscribed,
             Some(was) => was,
             None => return self.never_local(remote),
         };
-        let seen_in = self.base.seen_in_locally && self.base.seen_in_remotely;
+        let stands = self.base.opted_out_at.is_some_and(|left| !self.opted_in_since(remote, left));
         match remote.status {
             Subscribed if !seen_in && (was == Unsubscribed || self.base.remote == Some(Unsubscribed)) => {
                 match self.base.opted_out_at {
@@ -92,6 +96,9 @@ impl Question<'_> {
             Subscribed => match self.policy.gone_local {
                 GoneLocal::Archive => self.archive(was),
                 GoneLocal::Unsubscribe => self.remove(was, "rows removed from the register"),
+                GoneLocal::Leave if seen_in && stands => {
+                    self.remove(Unsubscribed, "rows removed of somebody who had left")
+                }
                 GoneLocal::Leave => self.without_rows(remote, "rows removed; policy gone_local = leave"),
             },
             Pending => self.remove(was, "rows removed before the person confirmed"),
@@ -136,8 +143,16 @@ impl Question<'_> {
             true => self.base.opted_out_at.or_else(|| Some(self.left_remotely(remote))),
             false => self.base.opted_out_at,
         };
-        let standing =
-            Standing { local: None, remote: Some(remote.status), opted_out_at, ..self.base.clone() };
+        let was_in = matches!(self.base.local, Some(Subscribed | Pending));
+        let found_gone = Some(self.observed_at).filter(|_| was_in && remote.status == Transactional);
+        let removed_at = self.base.removed_at.or(found_gone.filter(|_| opted_out_at.is_none()));
+        let standing = Standing {
+            local: None,
+            remote: Some(remote.status),
+            opted_out_at,
+            removed_at,
+            ..self.base.clone()
+        };
         Decision::new(Verdict::Agreed, standing, reason)
     }
 

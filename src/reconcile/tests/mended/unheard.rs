@@ -1,11 +1,11 @@
 //! Short stories that once went wrong because somebody left while nobody looked, or after an answer that nobody heard.
 
 use crate::model::Interest;
-use crate::model::SubscriptionStatus::{Cleaned, Pending, Subscribed, Unsubscribed};
-use crate::reconcile::plan::Conflict;
-use crate::reconcile::policy::Prefer;
+use crate::model::SubscriptionStatus::{Cleaned, Pending, Subscribed, Transactional, Unsubscribed};
+use crate::reconcile::plan::{Conflict, Tombstone};
+use crate::reconcile::policy::{GoneLocal, NewLocal, Prefer};
 use crate::reconcile::tests::mended::{NOTHING, registers_again, staff_subscribe};
-use crate::reconcile::tests::world::{Fate, World, at, row, tag};
+use crate::reconcile::tests::world::{Fate, World, at, contact, email, row, tag};
 
 /// The answer to a request to confirm was lost, the person left before it was looked at, and was asked once more.
 #[test]
@@ -290,5 +290,76 @@ fn an_opt_out_of_the_future_that_is_known_is_no_later_for_another_edit() {
     registers_again(&mut world);
     world.person_on_website(Unsubscribed);
     world.local[0].updated_at = Some(at(world.now));
+    assert_eq!(world.cycle(), ["remote unsubscribed"]);
+}
+
+/// Our own creation, carried out after the person had left on the website, passed for their later opt-in.
+#[test]
+fn a_creation_that_arrives_after_they_left_is_no_opt_in() {
+    for (policy, created) in [(NewLocal::Subscribe, Subscribed), (NewLocal::Confirm, Pending)] {
+        let mut world = World::new(vec![row("1", "a", Subscribed, 100)], None);
+        world.policy.new_local = policy;
+        world.round(|_| Fate::OutcomeLost);
+        let late = world.remote.take();
+        world.person_on_website(Unsubscribed);
+        let second = Some(world.second());
+        assert_eq!(world.cycle(), NOTHING, "nothing shows yet");
+        world.remote = late;
+        let contact = world.remote.as_mut().unwrap();
+        assert_eq!(contact.status, created);
+        contact.last_changed = second;
+        contact.timestamp_opt = second.filter(|_| created == Subscribed);
+        assert_eq!(world.cycle(), ["remote unsubscribed"], "{created}");
+    }
+}
+
+/// An address that was corrected while the contact was created under the wrong one was set back to that.
+#[test]
+fn an_address_corrected_while_its_contact_was_created_stays_corrected() {
+    for prefer in [Prefer::Newest, Prefer::Remote] {
+        let mut world = World::new(vec![row("1", "a", Subscribed, 100)], None);
+        world.policy.prefer = prefer;
+        world.round(|_| Fate::OutcomeLost);
+        world.local[0].email = email("b");
+        assert_eq!(world.cycle(), ["remote rename b"]);
+    }
+}
+
+/// The rows were removed before the contact showed, which was then a stranger's: they were registered once more.
+#[test]
+fn whoever_is_removed_while_they_are_created_is_removed_when_the_contact_shows() {
+    let mut world = World::new(vec![row("1", "a", Subscribed, 100)], None);
+    world.round(|_| Fate::OutcomeLost);
+    let (late, lost_at) = (world.remote.take(), world.now);
+    world.local.clear();
+    let plan = world.plan();
+    assert!(plan.waits.is_some() && plan.tombstone.is_none(), "it may still show");
+    world.now = lost_at + 30;
+    assert_eq!(world.plan().waits, None, "not for ever");
+    (world.now, world.remote) = (lost_at, late);
+    assert_eq!(world.cycle(), ["remote archive"]);
+}
+
+/// A contact known from an order only let a row of a backup through, though it had been removed before.
+#[test]
+fn a_row_of_a_backup_is_none_the_newer_for_an_order() {
+    let mut world =
+        World::new(vec![row("1", "a", Subscribed, 0)], Some(contact("c1", "a", Transactional, 60)));
+    world.tombstone = Some(Tombstone { at: at(50), opted_out: false });
+    assert!(!world.cycle().iter().any(|done| done.starts_with("remote")), "{:?}", world.statuses());
+}
+
+/// Staff and a backup showed somebody back who had left; once the rows were gone again nothing was done about the contact.
+#[test]
+fn rows_removed_again_of_somebody_who_left_do_not_leave_them_subscribed() {
+    let mut world = World::settled();
+    world.policy.gone_local = GoneLocal::Leave;
+    let backup = world.local.clone();
+    world.person_in_mailchimp(Unsubscribed);
+    world.cycle();
+    world.local = backup;
+    staff_subscribe(&mut world);
+    assert_eq!(world.cycle(), NOTHING);
+    world.local.clear();
     assert_eq!(world.cycle(), ["remote unsubscribed"]);
 }
