@@ -31,7 +31,7 @@
 //!
 //! # What a peer cannot do
 //!
-//! Keep the daemon from its work: a request is one line of bounded length that has to be there within seconds, answers
+//! Keep the daemon from its work without asking it to stand aside: a request is one line of bounded length that has to be there within seconds, answers
 //! that nobody reads are given up, and so many connections at a time are served, each by a task of its own that no cycle
 //! waits for.
 
