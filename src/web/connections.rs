@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +45,10 @@ const HEADER_BYTES: usize = 16 << 10;
 const HEADERS: usize = 64;
 /// Answers under way at the end are waited for this long: less than the worker is given.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
+/// Whoever is still sending when all has been answered is listened to no longer than this, and no further.
+const LINGERING: Duration = Duration::from_secs(2);
+/// As [`LINGERING`], in bytes.
+const LINGERING_BYTES: u64 = 8 << 20;
 /// Nothing can be accepted while there is no file descriptor left.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
@@ -97,27 +103,43 @@ async fn answer(stream: TcpStream, router: Router, limits: Limits, place: Place,
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let busy = place.busy();
         let answered = router.call(request);
-        async move {
+        Box::pin(async move {
             let answered = tokio::time::timeout(limits.answer_within, answered).await;
             drop(busy);
             answered.unwrap_or_else(|_| Ok(StatusCode::REQUEST_TIMEOUT.into_response()))
-        }
+        })
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.headers_within)
         .max_buf_size(HEADER_BYTES)
         .max_headers(HEADERS)
         .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
+    // What goes wrong on a connection is the other end's doing, or its loss.
+    let is_over = tokio::select! {
         biased;
         () = leave.cancelled() => return,
-        // What goes wrong on a connection is the other end's doing, or its loss.
-        _ = connection.as_mut() => return,
-        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        _ = &mut connection => true,
+        () = stop.cancelled() => false,
+    };
+    if !is_over {
+        Pin::new(&mut connection).graceful_shutdown();
+        let _ = (&mut connection).await;
     }
-    let _ = connection.await;
+    let stream = connection.into_parts().io.into_inner();
+    let lingering = tokio::time::timeout(LINGERING, read_away(stream));
+    tokio::select! {
+        biased;
+        () = leave.cancelled() => (),
+        () = stop.cancelled() => (),
+        _ = lingering => (),
+    }
+}
+
+/// Reads what still comes, so that whoever was answered before they had said everything gets to read the answer: a
+/// connection that is closed with something unread is reset, and the answer with it.
+async fn read_away(stream: TcpStream) {
+    let _ = tokio::io::copy(&mut stream.take(LINGERING_BYTES), &mut tokio::io::sink()).await;
 }
 
 /// The places for connections.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::routing::{get, post};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use super::*;
 
@@ -145,6 +145,18 @@ async fn a_flood_of_headers_is_refused() {
     let heard = served.say("no http at all\r\n\r\n").await;
     assert!(heard.starts_with("HTTP/1.1 400"), "{heard}");
     served.is_served().await;
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_answered_before_they_have_said_everything_gets_to_read_the_answer() {
+    let served = Served::start(LITTLE).await;
+    for path in ["/body", "/nowhere"] {
+        let length = 6 << 20;
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+        let heard = served.say(&(head + &"a".repeat(length))).await;
+        assert!(heard.starts_with("HTTP/1.1 4") && heard.contains("content-length"), "{heard}");
+    }
     served.end().await;
 }
 
