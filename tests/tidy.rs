@@ -424,6 +424,18 @@ fn one_audience_and_several_run_under_the_same_unit() {
 }
 
 #[test]
+fn no_number_of_restarts_makes_a_unit_give_up() {
+    let unit = fs::read_to_string(root().join("config/rosterd.service")).unwrap();
+    let setting = |name: &str| -> u32 {
+        let value = unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap();
+        let number: u32 = value.trim_end_matches(char::is_alphabetic).parse().unwrap();
+        if value.ends_with("min") { number * 60 } else { number }
+    };
+    let starts = setting("StartLimitIntervalSec") / setting("RestartSec");
+    assert!(starts < setting("StartLimitBurst"), "{starts} starts, and it is given up");
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     let words = ["TODO", "FIXME", "XXX", "todo!(", "unimplemented!("];
     for Source { path, text, .. } in sources() {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::cli::Cli;
 use crate::cli::exit::{Ending, Fault};
-use crate::cli::run::serving::Serving;
-use crate::cli::run::start::start;
+use crate::cli::run::serving::{Given, Listening, Serving};
+use crate::cli::run::start::Start;
 use crate::cli::wiring::Settings;
 use crate::clock::Clock;
 use crate::control::{self, ControlSocket};
@@ -22,23 +22,42 @@ use crate::worker::{Desk, Rhythm};
 /// Runs until SIGTERM or SIGINT; SIGHUP reads the configuration again, and a wrong one leaves the old in force.
 pub(super) async fn run(cli: &Cli) -> Result<Ending, Fault> {
     let mut settings = Settings::load(cli)?;
-    let state = settings.state().await?;
+    let given = Given::take()?;
     let mut signals = Signals::listen().map_err(Fault::failed)?;
     let mut surroundings = Surroundings { meter: settings.meter.clone(), ..Surroundings::default() };
+    let (settings, surroundings, signals) = (&mut settings, &mut surroundings, &mut signals);
+    let mut start = Start { cli, settings, surroundings, signals };
+    let Some(state) = start.state().await? else { return Ok(Ending::Done) };
+    let control = listen(&state, &start.surroundings.desk);
+    let ending = match start.listening(&given, &state).await {
+        Ok(Some(listening)) => serve(start, &state, given, listening).await,
+        Ok(None) => Ok(Ending::Done),
+        Err(fault) => Err(fault),
+    };
+    if let Some(control) = control {
+        control.close().await;
+    }
+    ending
+}
+
+/// Serves and runs cycles until told to stop.
+async fn serve(
+    mut start: Start<'_>,
+    state: &State,
+    given: Given,
+    listening: Listening,
+) -> Result<Ending, Fault> {
+    let Start { settings, surroundings, .. } = &mut start;
     // Before the register is opened: what comes in meanwhile waits in the state.
-    let serving = Serving::start(&settings, &state, &surroundings).await?;
+    let serving = Serving::start(settings, state, surroundings, (given, listening)).await?;
     let alerts = Alerts::start(
         settings.config.alerts.clone(),
         (state.clone(), settings.config.state.path.clone()),
         surroundings.health.subscribe(),
         Clock::System,
     );
-    let control = listen(&state, &surroundings.desk);
     let mut beside = Beside { serving, alerts };
-    let ending = run_cycles(cli, &mut settings, &state, &mut surroundings, &mut beside, &mut signals).await;
-    if let Some(control) = control {
-        control.close().await;
-    }
+    let ending = run_cycles(start, state, &mut beside).await;
     beside.serving.end().await;
     ending
 }
@@ -61,17 +80,9 @@ struct Beside {
     alerts: Alerts,
 }
 
-async fn run_cycles(
-    cli: &Cli,
-    settings: &mut Settings,
-    state: &State,
-    surroundings: &mut Surroundings,
-    beside: &mut Beside,
-    signals: &mut Signals,
-) -> Result<Ending, Fault> {
-    let Some(mut cycle) = start(cli, settings, state, surroundings, signals).await? else {
-        return Ok(Ending::Done);
-    };
+async fn run_cycles(mut start: Start<'_>, state: &State, beside: &mut Beside) -> Result<Ending, Fault> {
+    let Some(mut cycle) = start.cycle(state).await? else { return Ok(Ending::Done) };
+    let Start { cli, settings, surroundings, signals } = start;
     forget_schema_age(state, &cycle.clock).await.map_err(Fault::failed)?;
     loop {
         cycle.progress = surroundings.desk.progress().clone();

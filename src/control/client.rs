@@ -47,6 +47,11 @@ pub async fn ask(state: &Path, ask: &Ask) -> Result<Option<Answers>, ControlErro
     Ok(Some(Answers { stream: BufReader::new(stream), patience: PATIENCE, ended: false }))
 }
 
+/// Whether a daemon of the state at `state` listens, for us or for others.
+pub async fn is_answered(state: &Path) -> bool {
+    !matches!(connect(&socket_path(state)).await, Ok(None))
+}
+
 impl Answers {
     /// The next answer; `None` after the last one, and where the daemon hung up without one.
     ///

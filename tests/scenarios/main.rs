@@ -19,6 +19,7 @@ mod program;
 mod register;
 mod script;
 mod stage;
+mod starting;
 mod steps;
 mod supervised;
 mod table;

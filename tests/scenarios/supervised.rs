@@ -19,14 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const WATCHDOG: Duration = Duration::from_millis(800);
 
 /// A service manager that only listens.
-struct Manager {
+pub(crate) struct Manager {
     socket: UnixDatagram,
-    heard: Vec<String>,
+    pub(crate) heard: Vec<String>,
 }
 
 impl Manager {
     /// Listens, and starts a daemon that knows where.
-    fn start(stage: &Stage) -> (Self, Daemon) {
+    pub(crate) fn start(stage: &Stage) -> (Self, Daemon) {
         let path = stage.path("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         let mut command = command(stage);
@@ -47,7 +47,7 @@ impl Manager {
 
     /// The first message to come that holds these words.
     #[track_caller]
-    fn until(&mut self, words: &str) -> String {
+    pub(crate) fn until(&mut self, words: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let message = self.hear(deadline.saturating_duration_since(Instant::now()));

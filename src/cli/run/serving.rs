@@ -2,6 +2,7 @@
 //! follows the configuration when that is read again. A socket that the service manager hands over takes the place of the
 //! configured address for as long as the process lives.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -29,11 +30,16 @@ pub(super) struct Serving {
     terms: watch::Sender<Terms>,
     in_force: watch::Sender<Settings>,
     open: Option<Open>,
-    /// The socket that was handed over.
-    given: Option<std::net::TcpListener>,
+    given: Given,
     letterbox: JoinHandle<()>,
     attending: JoinHandle<()>,
 }
+
+/// The socket that the service manager listened on before we did, if there is one: see `rosterd.socket`.
+pub(super) struct Given(Option<std::net::TcpListener>);
+
+/// Where the interface listens, and what the configuration says of that; nowhere where the interface is off.
+pub(super) type Listening = Option<(SocketAddr, TcpListener)>;
 
 /// A listener and the task that answers on it.
 struct Open {
@@ -43,11 +49,12 @@ struct Open {
 }
 
 impl Serving {
-    /// Begins to take events up, and to serve if the configuration says so.
+    /// Begins to take events up, and to serve where something listens.
     pub(super) async fn start(
         settings: &Settings,
         state: &State,
         surroundings: &Surroundings,
+        (given, listening): (Given, Listening),
     ) -> Result<Self, Fault> {
         let spool = Spool::beside(state.path());
         let folder = spool.clone();
@@ -79,29 +86,18 @@ impl Serving {
             surroundings.health.subscribe(),
         ));
         let letterbox = tokio::spawn(keeping);
-        let mut serving = Self { web, terms, in_force, open: None, given: given()?, letterbox, attending };
-        serving.open = serving.opened(listen(settings)).await?;
-        Ok(serving)
-    }
-
-    /// Listens where the configuration says, or on what was handed over; where the interface is off, nowhere.
-    async fn opened(&self, asked: Option<SocketAddr>) -> Result<Option<Open>, Fault> {
-        let Some(asked) = asked else { return Ok(None) };
-        let listener = match &self.given {
-            Some(given) => given.try_clone().and_then(TcpListener::from_std).map_err(Error::from),
-            None => TcpListener::bind(asked).await.map_err(Error::from),
-        };
-        let listener = listener.with_context(|| format!("[web] listen: {asked} cannot be listened on"));
-        Ok(Some(Open::on(listener.map_err(Fault::failed)?, asked, &self.web)?))
+        let open = listening.map(|listening| Open::on(listening, &web)).transpose()?;
+        Ok(Self { web, terms, in_force, open, given, letterbox, attending })
     }
 
     /// Goes by this configuration from now on. Where its address cannot be had, everything stays as it was.
     pub(super) async fn follow(&mut self, settings: &Settings) -> Result<(), Fault> {
-        let asked = listen(settings);
+        let asked = asked(settings);
         let now = self.open.as_ref().map(|open| open.asked);
-        let stays = asked == now || (self.given.is_some() && asked.is_some() && now.is_some());
+        let stays = asked == now || (self.given.0.is_some() && asked.is_some() && now.is_some());
         if !stays {
-            let new = self.opened(asked).await?;
+            let new = self.given.listen(settings).await?;
+            let new = new.map(|listening| Open::on(listening, &self.web)).transpose()?;
             if let Some(old) = std::mem::replace(&mut self.open, new) {
                 old.end().await;
             }
@@ -143,7 +139,7 @@ async fn take_up_all(
 }
 
 impl Open {
-    fn on(listener: TcpListener, asked: SocketAddr, web: &Web) -> Result<Self, Fault> {
+    fn on((asked, listener): (SocketAddr, TcpListener), web: &Web) -> Result<Self, Fault> {
         let listen = listener.local_addr().map_err(Fault::failed)?;
         tracing::info!(%listen, "the HTTP interface is open");
         let stop = CancellationToken::new();
@@ -159,18 +155,39 @@ impl Open {
     }
 }
 
-/// The socket that the service manager listened on before we did, if there is one: see `rosterd.socket`.
-fn given() -> Result<Option<std::net::TcpListener>, Fault> {
-    let taken = ListenFd::from_env().take_tcp_listener(0).and_then(|listener| {
-        if let Some(listener) = &listener {
-            listener.set_nonblocking(true)?;
+impl Given {
+    /// What this process was started with. It can be taken once.
+    pub(super) fn take() -> Result<Self, Fault> {
+        let taken = ListenFd::from_env().take_tcp_listener(0).and_then(|listener| {
+            if let Some(listener) = &listener {
+                listener.set_nonblocking(true)?;
+            }
+            Ok(listener)
+        });
+        taken.map(Self).context("the socket that was handed over cannot be used").map_err(Fault::usage)
+    }
+
+    /// Listens where the configuration says, or on what was handed over; where the interface is off, nowhere.
+    pub(super) async fn listen(&self, settings: &Settings) -> Result<Listening, Fault> {
+        let Some(asked) = asked(settings) else { return Ok(None) };
+        let listener = match &self.0 {
+            Some(given) => given.try_clone().and_then(TcpListener::from_std),
+            None => TcpListener::bind(asked).await,
+        };
+        match listener {
+            Ok(listener) => Ok(Some((asked, listener))),
+            Err(error) => {
+                // A port that only root may have stays one.
+                let is_forbidden = error.kind() == ErrorKind::PermissionDenied;
+                let error =
+                    Error::from(error).context(format!("[web] listen: {asked} cannot be listened on"));
+                Err(if is_forbidden { Fault::usage(error) } else { Fault::failed(error) })
+            }
         }
-        Ok(listener)
-    });
-    taken.context("the socket that was handed over cannot be used").map_err(Fault::usage)
+    }
 }
 
-fn listen(settings: &Settings) -> Option<SocketAddr> {
+fn asked(settings: &Settings) -> Option<SocketAddr> {
     settings.config.web.as_ref().map(|web| web.listen)
 }
 
