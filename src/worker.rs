@@ -134,6 +134,9 @@ pub async fn work(
         let Some(turn) = turn(cycle, rhythm.beat, desk, health, stop).await else { return };
         one_cycle(cycle, rhythm, desk, health).await;
         drop(turn);
+        if health.borrow().failures == 0 && somebody_is_named(cycle).await {
+            continue;
+        }
         let pause = pause(rhythm.interval, &health.borrow());
         tokio::select! {
             () = stop.cancelled() => return,
@@ -141,6 +144,12 @@ pub async fn work(
             () = desk.bell().rung() => (),
         }
     }
+}
+
+/// Whether events named more people than one cycle looks at: the next one begins at once.
+async fn somebody_is_named(cycle: &Cycle) -> bool {
+    // What is wrong with the state the next cycle tells.
+    cycle.state.named_by_events(1).await.is_ok_and(|named| !named.is_empty())
 }
 
 /// Waits until nobody else works on the sides, and shows meanwhile that the loop lives; `None` where it is told to stop.

@@ -17,6 +17,9 @@ use crate::state::{CycleId, MemberName, Pause, Pending};
 /// How many of those who are named are attended to at a time.
 const AT_ONCE: usize = 50;
 
+/// As many are attended to while everybody is read; who else is named waits for the end of it.
+const MOST_MEANWHILE: usize = 400;
+
 impl Cycle {
     /// Observes, and attends between the pages of a full walk to whoever is named meanwhile.
     ///
@@ -44,8 +47,8 @@ impl Cycle {
                 biased;
                 () = self.stop.cancelled() => return Err(ObserveError::Stopped.into()),
                 observed = &mut observing => break observed?,
-                _ = pages.changed() => {
-                    let named = self.state.pending(None, AT_ONCE).await?;
+                _ = pages.changed(), if attended.len() < MOST_MEANWHILE => {
+                    let named = self.state.named(AT_ONCE).await?;
                     attended.extend(self.attend(id, prepared, named, report).await?);
                 }
             }

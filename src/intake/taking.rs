@@ -216,7 +216,7 @@ mod tests {
         }
 
         async fn pending(&self) -> Vec<String> {
-            let pending = self.state.pending(None, 5_000).await.unwrap();
+            let pending = self.state.named_by_events(5_000).await.unwrap();
             pending.into_iter().map(|pending| pending.address.key()).collect()
         }
 

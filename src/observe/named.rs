@@ -13,16 +13,26 @@ use crate::telemetry;
 /// How many are taken at a time.
 const BATCH: usize = 200;
 
-/// Reads what is in doubt and what was named; says how many contacts were read.
+/// Of those whom only events name so many are read before anything is decided, those first that wait longest. Events cost
+/// nothing to send: however many come, what people do elsewhere waits for no more than this.
+const MOST_BY_EVENTS: usize = 400;
+
+/// Reads what is in doubt, what was asked for, and of what events named as much as nobody else is kept waiting by; says how
+/// many contacts were read.
 pub(super) async fn read(sources: &Sources, schema: &AudienceSchema) -> Result<u64, ObserveError> {
     let mut n_read = missing::recheck(sources, schema).await?;
     let mut after = None;
     loop {
         sources.check_stop()?;
-        let named = sources.state.pending(after, BATCH).await?;
+        let named = sources.state.asked_for(after, BATCH).await?;
         let Some(last) = named.last() else { break };
         after = Some(last.address.clone());
         n_read += look_at_each(sources, schema, named).await?;
+    }
+    let named = sources.state.named_by_events(MOST_BY_EVENTS).await?;
+    for named in named.chunks(BATCH) {
+        sources.check_stop()?;
+        n_read += look_at_each(sources, schema, named.to_vec()).await?;
     }
     // What was named may have turned out to be in doubt.
     n_read += missing::recheck(sources, schema).await?;

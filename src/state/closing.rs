@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(after.base, Some(base_of(&shown)));
         assert_eq!(after.remote, Some(contact("c-a", "b")));
         assert_eq!(after.local.len(), 2);
-        assert_eq!(state.pending(None, 10).await.unwrap().len(), 1);
+        assert_eq!(state.asked_for(None, 10).await.unwrap().len(), 1);
         let trail = state.trail(member, 10).await.unwrap();
         assert_eq!((trail[0].outcome, trail[0].ended_at), (Some(Outcome::Done), Some(later(1))));
         assert_eq!((trail[0].decided_by.as_str(), trail[0].said.as_deref()), ("rule", Some("200")));

@@ -227,17 +227,17 @@ mod tests {
     async fn an_event_is_kept_once_and_its_address_is_looked_at_until_it_was() {
         let (_directory, state) = open().await;
         note(&state, "body", vec![email("A")]).await;
-        let looked_at = state.pending(None, 10).await.unwrap();
+        let looked_at = state.named_by_events(10).await.unwrap();
         assert_eq!(looked_at.iter().map(|p| p.address.as_str()).collect::<Vec<_>>(), ["a@alliance.test"]);
         state.add_pending(vec![email("a"), email("b")], "again".to_owned(), later(1)).await.unwrap();
         state.settle_pending(looked_at).await.unwrap();
-        let left = state.pending(None, 10).await.unwrap();
+        let left = state.asked_for(None, 10).await.unwrap();
         assert_eq!(left.len(), 2, "asked for again meanwhile");
-        let after = state.pending(Some(email("a")), 10).await.unwrap();
+        let after = state.asked_for(Some(email("a")), 10).await.unwrap();
         assert_eq!(after.iter().map(|p| p.address.clone()).collect::<Vec<_>>(), [email("b")]);
         state.settle_pending(left).await.unwrap();
         note(&state, "body", vec![email("a")]).await;
-        assert_eq!(state.pending(None, 10).await.unwrap().len(), 1, "delivered again, looked at again");
+        assert_eq!(state.named_by_events(10).await.unwrap().len(), 1, "delivered again, looked at again");
         let count = |connection: &mut rusqlite::Connection| {
             Ok(connection.query_row("SELECT COUNT(*) FROM events", [], crate::state::text::count)?)
         };

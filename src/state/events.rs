@@ -158,7 +158,7 @@ fn note(tx: &Transaction<'_>, event: &ReceivedEvent, now: Timestamp) -> Result<(
         event.body,
         digest([event.kind.as_str(), event.body.as_str()])
     ])?;
-    event.addresses.iter().try_for_each(|address| pending::add(tx, address, "event", now))
+    event.addresses.iter().try_for_each(|address| pending::add(tx, address, pending::EVENT, now))
 }
 
 #[cfg(test)]

@@ -11,6 +11,12 @@ use crate::state::text::{address, moment, number, stamp};
 /// Why an address is looked at that was not as observed when it was written: our own note, which the next cycle sees to.
 pub const CHANGED_MEANWHILE: &str = "changed while it was written";
 
+/// Why an address is looked at that a received event names.
+pub(crate) const EVENT: &str = "event";
+
+/// Why an address is looked at that an event named and that was not as observed either.
+const EVENT_AND_CHANGED: &str = "event, and changed while it was written";
+
 /// An address to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
@@ -33,16 +39,26 @@ impl State {
         self.write(move |tx| addresses.iter().try_for_each(|address| add(tx, address, &reason, now))).await
     }
 
-    /// Up to `limit` addresses to look at, after `after`, in the order of their letters.
-    pub async fn pending(
+    /// Up to `limit` addresses that somebody waits for, or that a note of our own is about, after `after`, in the order of
+    /// their letters: all but those that only events name.
+    pub async fn asked_for(
         &self,
         after: Option<EmailAddress>,
         limit: usize,
     ) -> Result<Vec<Pending>, StateError> {
         self.call(move |connection| {
             let after = after.map_or_else(String::new, |address| address.key());
-            let condition = "address > ?1 ORDER BY address LIMIT ?2";
-            select(connection, condition, params![after, number(limit)])
+            let condition = "address > ?1 AND reason <> ?2 ORDER BY address LIMIT ?3";
+            select(connection, condition, params![after, EVENT, number(limit)])
+        })
+        .await
+    }
+
+    /// Up to `limit` addresses that only events name, those first that wait longest.
+    pub async fn named_by_events(&self, limit: usize) -> Result<Vec<Pending>, StateError> {
+        self.call(move |connection| {
+            let condition = "reason = ?1 ORDER BY since, address LIMIT ?2";
+            select(connection, condition, params![EVENT, number(limit)])
         })
         .await
     }
@@ -84,7 +100,8 @@ fn select(connection: &Connection, condition: &str, values: impl Params) -> Resu
     Ok(pending)
 }
 
-/// Asks for an address to be looked at; who named it is not forgotten over a note of our own.
+/// Asks for an address to be looked at; who named it is not forgotten over a note of our own, nor who asked for it over an
+/// event.
 pub(crate) fn add(
     tx: &Transaction<'_>,
     address: &EmailAddress,
@@ -94,9 +111,12 @@ pub(crate) fn add(
     tx.prepare_cached(
         "INSERT INTO pending (address, reason, since) VALUES (?1, ?2, ?3)
          ON CONFLICT (address) DO UPDATE SET since = excluded.since,
-           reason = CASE excluded.reason WHEN ?4 THEN reason ELSE excluded.reason END",
+           reason = CASE WHEN excluded.reason = reason THEN reason
+                         WHEN excluded.reason IN (?4, ?5) AND reason IN (?4, ?5) THEN ?6
+                         WHEN excluded.reason IN (?4, ?5) THEN reason
+                         ELSE excluded.reason END",
     )?
-    .execute(params![address.key(), reason, stamp(now), CHANGED_MEANWHILE])?;
+    .execute(params![address.key(), reason, stamp(now), CHANGED_MEANWHILE, EVENT, EVENT_AND_CHANGED])?;
     Ok(())
 }
 
@@ -121,6 +141,26 @@ mod tests {
         assert_eq!(named(&state).await, both, "who waits longest comes first");
         state.add_pending(vec![email("b")], ours, later(3)).await.unwrap();
         assert_eq!(named(&state).await, both, "a note of our own does not make them ours");
-        assert_eq!(state.pending(None, 10).await.unwrap().len(), 3);
+        assert_eq!(state.asked_for(None, 10).await.unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn whom_only_events_name_waits_behind_everybody_else() {
+        let (_directory, state) = open().await;
+        let add = |name, reason: &str, second| {
+            state.add_pending(vec![email(name)], reason.to_owned(), later(second))
+        };
+        for (name, second) in [("d", 1), ("c", 2), ("b", 3), ("a", 4), ("e", 5)] {
+            add(name, EVENT, second).await.unwrap();
+        }
+        add("b", CHANGED_MEANWHILE, 6).await.unwrap();
+        add("a", "sync", 7).await.unwrap();
+        add("a", EVENT, 8).await.unwrap();
+        let keys = |of: Vec<Pending>| of.into_iter().map(|one| one.address.key()).collect::<Vec<_>>();
+        let addresses = |names: &[&str]| names.iter().map(|name| email(name).key()).collect::<Vec<_>>();
+        assert_eq!(keys(state.asked_for(None, 10).await.unwrap()), addresses(&["a", "b"]));
+        assert_eq!(keys(state.asked_for(Some(email("a")), 10).await.unwrap()), addresses(&["b"]));
+        assert_eq!(keys(state.named_by_events(2).await.unwrap()), addresses(&["d", "c"]));
+        assert_eq!(named(&state).await, addresses(&["d", "c", "e", "b", "a"]), "all of them were named");
     }
 }

@@ -7,6 +7,7 @@ mod batch_crash;
 mod batches;
 mod collisions;
 mod crash;
+mod floods;
 mod groups;
 mod halting;
 mod leaving;

@@ -167,7 +167,7 @@ impl Served {
             loop {
                 beat.tick().await;
                 let empty = std::fs::read_dir(self.spool().folder()).map_or(0, Iterator::count) == 0;
-                if empty && self.world.cycle.state.pending(None, 1).await.unwrap().is_empty() {
+                if empty && self.world.names_nobody().await {
                     return;
                 }
             }

@@ -126,6 +126,13 @@ impl World {
         self.cycle.run(Scope::Full, Adoption::Ask).await.unwrap()
     }
 
+    /// Whether nobody is left to be looked at by name.
+    pub(crate) async fn names_nobody(&self) -> bool {
+        let asked_for = self.cycle.state.asked_for(None, 1).await.unwrap();
+        let by_events = self.cycle.state.named_by_events(1).await.unwrap();
+        asked_for.is_empty() && by_events.is_empty()
+    }
+
     /// Two further cycles find nothing to do, the second with two requests.
     pub(crate) async fn assert_quiet(&self) {
         self.sync().await;

@@ -79,7 +79,8 @@ impl Question<'_> {
         // Who was seen back was in, whatever was agreed on: without their rows they have left anew. A sign-up that waits is
         // no proof of having been back since.
         let seen_remotely = self.base.seen_in_remotely || remote.status == Pending;
-        let seen_in = self.base.seen_in_locally && seen_remotely;
+        let seen_locally = self.base.seen_in_locally || matches!(self.base.local, Some(Subscribed | Pending));
+        let seen_in = seen_locally && seen_remotely;
         let was = match self.base.local {
             _ if seen_in => Subscribed,
             Some(was) => was,

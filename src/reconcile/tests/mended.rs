@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use crate::model::SubscriptionStatus::{Cleaned, Pending, Subscribed, Unsubscribed};
 use crate::model::{Dimension, Interest, Registration};
 use crate::reconcile::plan::{Conflict, Side};
-use crate::reconcile::policy::{DimensionKind, DimensionRule, Prefer};
+use crate::reconcile::policy::{DimensionKind, DimensionRule, Prefer, Resubscribe};
 use crate::reconcile::tests::world::{Fate, World, at, contact, email, row, tag};
 
 const NOTHING: [&str; 0] = [];
@@ -405,6 +405,20 @@ fn an_opt_out_of_the_future_is_passed_on_with_the_time_it_counts_from() {
     world.person_on_website(Unsubscribed);
     world.local[0].updated_at = Some(at(world.now));
     assert_eq!(world.cycle(), ["remote unsubscribed"], "whoever left last has left");
+}
+
+/// Whoever signed up again was to be registered anew once their rows were removed: the rows had shown them in all the time.
+#[test]
+fn rows_removed_of_somebody_who_signed_up_again_are_not_made_anew() {
+    let mut world = World::settled();
+    world.policy.resubscribe = Resubscribe::Never;
+    world.person_in_mailchimp(Unsubscribed);
+    world.local.push(row("2", "a", Pending, world.now));
+    assert_eq!(world.cycle(), NOTHING);
+    world.person_in_mailchimp(Subscribed);
+    world.round(|_| Fate::LeftOut);
+    world.local.clear();
+    assert_eq!(world.cycle(), ["remote archive"]);
 }
 
 /// A second row wrote the name with blanks around it, and so won over what the person changed in Mailchimp.
