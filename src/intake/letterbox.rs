@@ -11,8 +11,8 @@ use crate::mailchimp::refusal::chain;
 
 /// How many may wait to be written down: more than there are connections.
 const WAITING: usize = 1_024;
-/// So much is written down at a time: a file stays far below what is read as one.
-const BYTES_AT_A_TIME: usize = 4 << 20;
+/// So much is written down at a time: what it takes in memory is bounded, and nobody waits for much more than their own.
+const BYTES_AT_A_TIME: usize = 1 << 20;
 
 /// An event could not be written down: whoever handed it in has to come again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

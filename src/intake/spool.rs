@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tempfile::NamedTempFile;
 
 use crate::intake::Received;
 
@@ -21,7 +22,11 @@ const FOLDER_MODE: u32 = 0o770;
 const FILE_MODE: u32 = 0o640;
 /// What is being written for longer was left by a program that ended in its midst.
 const ABANDONED: Duration = Duration::from_hours(1);
-/// No program of ours writes a file as large.
+/// A file that has so many bytes gets no event more. One event is a body of 1 MiB at most, which may grow sevenfold when it
+/// is written down (a control character takes six bytes, a quoted one seven): so no file of ours is as large as
+/// [`LARGEST`].
+const FULL: usize = 4 << 20;
+/// What is read as one file.
 const LARGEST: u64 = 16 << 20;
 
 /// The folder beside the state.
@@ -47,15 +52,26 @@ pub enum SpoolError {
 /// What is in a file of the spool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Events.
-    Events(Vec<Received>),
-    /// Something else, and where it goes wrong.
-    Damaged {
-        /// The line, counted from 1; 0 where it is not even text.
-        line: usize,
+    /// Lines.
+    Lines {
+        /// Those that hold an event.
+        events: Vec<Received>,
+        /// Those that hold none.
+        damaged: DamagedLines,
     },
+    /// Nothing that can be told apart into lines: it is empty, or larger than any file of ours.
+    Damaged,
     /// Another process took it.
     Gone,
+}
+
+/// Lines that hold no event, as they stand in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct DamagedLines {
+    /// The first of them, counted from 1; 0 where there is none.
+    pub(super) first: usize,
+    /// All of them.
+    pub(super) text: Vec<u8>,
 }
 
 impl Spool {
@@ -71,25 +87,45 @@ impl Spool {
         &self.folder
     }
 
-    /// Writes events down, in one file: it is on the disk when this returns, or nobody reads it. Blocks.
+    /// Writes events down: they are on the disk when this returns, or nobody reads them. Blocks.
     ///
     /// # Errors
     ///
     /// [`SpoolError::Inaccessible`].
     pub fn put(&self, events: &[Received]) -> Result<(), SpoolError> {
-        let Some(first) = events.first() else { return Ok(()) };
-        let mut text = Vec::new();
+        let mut files: Vec<(Timestamp, Vec<u8>)> = Vec::new();
         for event in events {
-            serde_json::to_writer(&mut text, event).map_err(|error| self.inaccessible(error.into()))?;
-            text.push(b'\n');
+            let mut line = serde_json::to_vec(event).map_err(|error| self.inaccessible(error.into()))?;
+            line.push(b'\n');
+            match files.last_mut() {
+                Some((_, text)) if text.len() + line.len() <= FULL => text.append(&mut line),
+                Some(_) | None => files.push((event.at, line)),
+            }
         }
-        // Names sort as the events came.
-        let begin = format!("{UNFINISHED}{:020}-", first.at.as_microsecond());
-        self.write(&begin, &text).map_err(|source| self.inaccessible(source))
+        if files.is_empty() { Ok(()) } else { self.write(&files).map_err(|source| self.inaccessible(source)) }
     }
 
-    fn write(&self, begin: &str, text: &[u8]) -> io::Result<()> {
+    /// Writes files that nobody reads before all of them are whole.
+    fn write(&self, files: &[(Timestamp, Vec<u8>)]) -> io::Result<()> {
         self.make_folder()?;
+        // Names sort as the events came.
+        let begin = |at: &Timestamp| format!("{UNFINISHED}{:020}-", at.as_microsecond());
+        let unfinished = files.iter().map(|(at, text)| self.unfinished(&begin(at), text));
+        let mut named: Vec<PathBuf> = Vec::new();
+        for file in unfinished.collect::<io::Result<Vec<_>>>()? {
+            let name = file.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let path = self.folder.join(name.trim_start_matches(UNFINISHED));
+            if let Err(error) = file.persist_noclobber(&path) {
+                // Whoever is told that nothing was stored comes again; twice would change nothing either.
+                let _ = named.iter().try_for_each(fs::remove_file);
+                return Err(error.error);
+            }
+            named.push(path);
+        }
+        File::open(&self.folder)?.sync_all()
+    }
+
+    fn unfinished(&self, begin: &str, text: &[u8]) -> io::Result<NamedTempFile> {
         let mut file = tempfile::Builder::new().prefix(begin).rand_bytes(12).tempfile_in(&self.folder)?;
         // The daemon has to read what another user of the folder's group wrote, whatever their umask and their own group.
         // Whoever is not in it may be the daemon itself.
@@ -98,9 +134,7 @@ impl Spool {
         file.as_file().set_permissions(Permissions::from_mode(FILE_MODE))?;
         file.write_all(text)?;
         file.as_file().sync_all()?;
-        let name = file.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        file.persist_noclobber(self.folder.join(name.trim_start_matches(UNFINISHED)))?;
-        File::open(&self.folder)?.sync_all()
+        Ok(file)
     }
 
     /// Creates the folder where it is not there yet. Blocks.
@@ -166,7 +200,7 @@ impl Spool {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Content::Gone),
             // What is nobody's file of ours must not keep the others waiting.
             Err(error) if matches!(error.kind(), ErrorKind::IsADirectory | ErrorKind::PermissionDenied) => {
-                Ok(Content::Damaged { line: 0 })
+                Ok(Content::Damaged)
             }
             Err(source) => Err(SpoolError::Inaccessible { path, source }),
         }
@@ -193,7 +227,23 @@ impl Spool {
         Ok(to)
     }
 
-    /// How many files were put aside. Blocks.
+    /// Puts lines of a file aside, under the file's name; they are on the disk when this returns. Says where. Blocks.
+    pub(super) fn set_lines_aside(&self, name: &OsString, lines: &[u8]) -> Result<PathBuf, SpoolError> {
+        let aside = self.folder.join(DAMAGED);
+        let to = aside.join(name);
+        let written = || {
+            fs::create_dir_all(&aside)?;
+            let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&aside)?;
+            file.write_all(lines)?;
+            file.as_file().sync_all()?;
+            file.persist(&to)?;
+            File::open(&aside)?.sync_all()
+        };
+        written().map_err(|source| SpoolError::Inaccessible { path: to.clone(), source })?;
+        Ok(to)
+    }
+
+    /// How many files were put aside, whole or in part. Blocks.
     pub fn count_damaged(&self) -> usize {
         fs::read_dir(self.folder.join(DAMAGED)).map_or(0, Iterator::count)
     }
@@ -203,21 +253,29 @@ impl Spool {
     }
 }
 
-/// A line for each event.
+/// A line for each event. One that holds none takes none of the others with it: each was answered with a success.
 fn parse(bytes: &[u8]) -> Content {
-    let text = match str::from_utf8(bytes) {
-        Ok(text) if text.len() as u64 <= LARGEST => text,
-        Ok(_) | Err(_) => return Content::Damaged { line: 0 },
-    };
-    let mut events = Vec::new();
-    for (at, line) in text.lines().enumerate() {
-        match serde_json::from_str(line) {
+    // Nobody writes an empty file: its content was lost.
+    if bytes.is_empty() || bytes.len() as u64 > LARGEST {
+        return Content::Damaged;
+    }
+    let (mut events, mut damaged) = (Vec::new(), DamagedLines::default());
+    for (at, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        match serde_json::from_slice(line) {
             Ok(event) => events.push(event),
-            Err(_) => return Content::Damaged { line: at + 1 },
+            Err(_) => damaged.add(at + 1, line),
         }
     }
-    // Nobody writes an empty file: its content was lost.
-    if events.is_empty() { Content::Damaged { line: 1 } } else { Content::Events(events) }
+    Content::Lines { events, damaged }
+}
+
+impl DamagedLines {
+    fn add(&mut self, at: usize, line: &[u8]) {
+        if self.first == 0 {
+            self.first = at;
+        }
+        self.text.extend_from_slice(line);
+    }
 }
 
 #[cfg(test)]
@@ -244,6 +302,11 @@ mod tests {
         (directory, spool)
     }
 
+    fn lines(events: &[Received], first: usize, text: &[u8]) -> Content {
+        let damaged = DamagedLines { first, text: text.to_owned() };
+        Content::Lines { events: events.to_vec(), damaged }
+    }
+
     #[test]
     fn what_was_written_down_is_read_in_its_order_and_once() {
         let (_directory, spool) = spool();
@@ -254,7 +317,8 @@ mod tests {
         spool.put(&[]).unwrap();
         let names = spool.waiting(at(9)).unwrap();
         let read: Vec<Content> = names.iter().map(|name| spool.read(name).unwrap()).collect();
-        assert_eq!(read, [Content::Events(early.to_vec()), Content::Events(late.to_vec())]);
+        let whole = |events: &[Received]| lines(events, 0, b"");
+        assert_eq!(read, [whole(&early), whole(&late)]);
         names.iter().for_each(|name| spool.remove(name).unwrap());
         spool.remove(&names[0]).unwrap();
         assert_eq!(spool.read(&names[0]).unwrap(), Content::Gone);
@@ -277,23 +341,41 @@ mod tests {
         let whole = spool.waiting(at(1)).unwrap().remove(0);
         let text = fs::read(spool.folder().join(&whole)).unwrap();
         spool.remove(&whole).unwrap();
-        let two = [text.clone(), text.clone()].concat();
-        let cases: [(&[u8], usize); 5] = [
-            (b"", 1),
-            (&two[..two.len() - 3], 2),
-            (b"type=unsubscribe", 1),
-            (b"\xff", 0),
-            (&vec![b' '; usize::try_from(LARGEST).unwrap() + 1], 0),
+        let cut = [text.clone(), text[..text.len() - 3].to_vec()].concat();
+        let odd = [b"\xff\n", &text[..], b"type=unsubscribe\n", &text[..]].concat();
+        let (body, large) = (event(1, "body"), vec![b' '; usize::try_from(LARGEST).unwrap() + 1]);
+        let cases: [(&[u8], Content); 4] = [
+            (b"", Content::Damaged),
+            (&large, Content::Damaged),
+            (&cut, lines(std::slice::from_ref(&body), 2, &text[..text.len() - 3])),
+            (&odd, lines(&[body.clone(), body], 1, b"\xff\ntype=unsubscribe\n")),
         ];
-        for (n_before, (bytes, line)) in cases.into_iter().enumerate() {
+        for (n_before, (bytes, found)) in cases.into_iter().enumerate() {
             let name = OsString::from(format!("{n_before}"));
             fs::write(spool.folder().join(&name), bytes).unwrap();
-            assert_eq!(spool.read(&name).unwrap(), Content::Damaged { line }, "{n_before}");
+            assert_eq!(spool.read(&name).unwrap(), found, "{n_before}");
             assert_eq!(spool.count_damaged(), n_before);
-            let aside = spool.set_aside(&name).unwrap();
-            assert_eq!(fs::read(aside).unwrap(), bytes);
+            let (aside, left) = match &found {
+                Content::Lines { damaged, .. } => {
+                    (spool.set_lines_aside(&name, &damaged.text).unwrap(), &*damaged.text)
+                }
+                Content::Damaged | Content::Gone => (spool.set_aside(&name).unwrap(), bytes),
+            };
+            assert_eq!(fs::read(aside).unwrap(), left);
+            spool.remove(&name).unwrap();
         }
         assert_eq!(spool.waiting(at(1)).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn what_grows_when_it_is_written_down_is_spread_over_files_that_can_be_read() {
+        // Five bodies of a mebibyte went into one file of thirty, which nobody read.
+        let (_directory, spool) = spool();
+        let all = [1, 2, 3, 4, 5].map(|second| event(second, &"\u{1}".repeat(1 << 20)));
+        spool.put(&all).unwrap();
+        let names = spool.waiting(at(9)).unwrap();
+        let read: Vec<Content> = names.iter().map(|name| spool.read(name).unwrap()).collect();
+        assert_eq!(read, all.map(|event| lines(&[event], 0, b"")));
     }
 
     #[test]

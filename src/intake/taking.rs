@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::aside::aside;
 use crate::clock::Clock;
-use crate::intake::spool::Content;
+use crate::intake::spool::{Content, DamagedLines};
 use crate::intake::{Received, Spool, SpoolError};
 use crate::mailchimp::refusal::chain;
 use crate::mailchimp::webhook;
@@ -32,7 +32,7 @@ pub struct TakenUp {
     pub addresses: usize,
     /// Events of other audiences: they are let go.
     pub foreign: usize,
-    /// Files that could not be read and were put aside.
+    /// Files that could not be read and were put aside, whole or in part.
     pub damaged: usize,
 }
 
@@ -68,13 +68,17 @@ pub async fn take_up(
     for name in names {
         let file = name.clone();
         match blocking(spool, move |spool| spool.read(&file)).await? {
-            Content::Events(received) => {
+            Content::Lines { events: received, damaged } => {
+                if damaged.first > 0 {
+                    put_lines_aside(spool, name.clone(), damaged).await?;
+                    taken.damaged += 1;
+                }
                 events
                     .extend(received.into_iter().filter_map(|event| understood(event, audience, &mut taken)));
                 read.push(name);
             }
-            Content::Damaged { line } => {
-                put_aside(spool, name, line).await?;
+            Content::Damaged => {
+                put_aside(spool, name).await?;
                 taken.damaged += 1;
             }
             Content::Gone => (),
@@ -101,9 +105,17 @@ async fn note(
     blocking(spool, move |spool| read.iter().try_for_each(|name| spool.remove(name))).await
 }
 
-async fn put_aside(spool: &Spool, name: OsString, line: usize) -> Result<(), TakingError> {
+async fn put_aside(spool: &Spool, name: OsString) -> Result<(), TakingError> {
     let path = blocking(spool, move |spool| spool.set_aside(&name)).await?.display().to_string();
-    tracing::error!(path, line, "a file of the spool cannot be read: it was put aside and is not acted on");
+    tracing::error!(path, "a file of the spool cannot be read: it was put aside and is not acted on");
+    Ok(())
+}
+
+/// Lines of a file: the rest of it is taken up.
+async fn put_lines_aside(spool: &Spool, name: OsString, damaged: DamagedLines) -> Result<(), TakingError> {
+    let DamagedLines { first: line, text } = damaged;
+    let path = blocking(spool, move |spool| spool.set_lines_aside(&name, &text)).await?.display().to_string();
+    tracing::error!(path, line, "lines of the spool hold no event: they were put aside and are not acted on");
     Ok(())
 }
 
@@ -269,10 +281,15 @@ mod tests {
         let scene = scene().await;
         scene.put(&["type=unsubscribe&data[email]=a%40b.test"]);
         std::fs::write(scene.spool.folder().join("0"), "half an ev").unwrap();
+        let whole =
+            std::fs::read(scene.spool.folder().join(&scene.spool.waiting(scene.clock.now()).unwrap()[1]));
+        std::fs::write(scene.spool.folder().join("2"), [&b"half an ev\n"[..], &whole.unwrap()].concat())
+            .unwrap();
         std::fs::create_dir(scene.spool.folder().join("1")).unwrap();
         scene.put(&["type=unsubscribe&data[email]=b%40b.test"]);
-        assert_eq!(scene.take_up().await, TakenUp { events: 2, addresses: 2, damaged: 2, foreign: 0 });
-        assert_eq!((scene.waiting(), scene.spool.count_damaged()), (0, 2));
+        assert_eq!(scene.take_up().await, TakenUp { events: 3, addresses: 3, damaged: 3, foreign: 0 });
+        assert_eq!((scene.waiting(), scene.spool.count_damaged()), (0, 3));
+        assert_eq!(std::fs::read(scene.spool.folder().join("damaged/2")).unwrap(), b"half an ev\n");
     }
 
     #[tokio::test]
