@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use letterbox::{Letterbox, NotStored, keep_letterbox};
-pub use spool::{Spool, SpoolError};
+pub use spool::{Lying, Spool, SpoolError};
 pub use taking::{TakenUp, TakingError, attend, take_up};
 
 /// Where an event came in.

@@ -1,6 +1,6 @@
 //! From the configuration to the parts of a cycle: opened once, by whatever command needs them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -179,7 +179,8 @@ impl Settings {
     pub(super) async fn take_up_events(&self, state: &State) -> Result<(), Fault> {
         let spool = Spool::beside(state.path());
         let taken = take_up(state, &spool, &self.config.mailchimp.audience, &Clock::System).await;
-        taken.map(drop).map_err(Fault::failed)
+        taken.map_err(Fault::failed)?.warn(&spool, &mut BTreeSet::new());
+        Ok(())
     }
 
     /// Refuses, without a write, a state that belongs to another audience.

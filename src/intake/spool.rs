@@ -1,6 +1,6 @@
 //! The folder beside the state in which received events lie until they are in the state.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
 use crate::intake::Received;
@@ -63,6 +65,38 @@ pub(super) enum Content {
     Damaged,
     /// Another process took it.
     Gone,
+    /// It stays where it is, and keeps nobody waiting.
+    Passed(Passed),
+}
+
+/// Why what lies in the spool is passed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Passed {
+    /// A folder, a link, a pipe: nobody writes events so.
+    NotAFile,
+    /// The system lets us not read it, or not put aside what is damaged.
+    Refused {
+        /// What it said.
+        said: String,
+    },
+}
+
+impl std::fmt::Display for Passed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotAFile => f.write_str("it is no ordinary file"),
+            Self::Refused { said } => f.write_str(said),
+        }
+    }
+}
+
+/// What is in the spool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lying {
+    /// What waits, that which nobody can read included.
+    pub waiting: usize,
+    /// Files that were put aside, whole or in part.
+    pub damaged: usize,
 }
 
 /// Lines that hold no event, as they stand in the file.
@@ -169,7 +203,7 @@ impl Spool {
         for entry in entries {
             let entry = entry.map_err(|source| self.inaccessible(source))?;
             let name = entry.file_name();
-            if name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            if is_unfinished(&name) {
                 self.clear_up(&entry, now);
             } else if name != DAMAGED {
                 names.push(name);
@@ -190,19 +224,17 @@ impl Spool {
         }
     }
 
-    /// What is in a file. Blocks.
-    pub(super) fn read(&self, name: &OsString) -> Result<Content, SpoolError> {
-        let path = self.folder.join(name);
-        let mut bytes = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
-        match read {
-            Ok(_) => Ok(parse(&bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Content::Gone),
-            // What is nobody's file of ours must not keep the others waiting.
-            Err(error) if matches!(error.kind(), ErrorKind::IsADirectory | ErrorKind::PermissionDenied) => {
-                Ok(Content::Damaged)
+    /// What is in a file. Blocks, but for no writer of a pipe.
+    pub(super) fn read(&self, name: &OsString) -> Content {
+        match open(&self.folder.join(name)).and_then(read_up_to_limit) {
+            Ok(Some(bytes)) => parse(&bytes),
+            Ok(None) => Content::Passed(Passed::NotAFile),
+            Err(error) if error.kind() == ErrorKind::NotFound => Content::Gone,
+            // The last part of the path is a link, or a socket.
+            Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::LOOP | Errno::NXIO)) => {
+                Content::Passed(Passed::NotAFile)
             }
-            Err(source) => Err(SpoolError::Inaccessible { path, source }),
+            Err(error) => Content::Passed(Passed::Refused { said: error.to_string() }),
         }
     }
 
@@ -218,39 +250,67 @@ impl Spool {
     }
 
     /// Puts a file aside that cannot be read, for somebody to look at; says where it is. Blocks.
-    pub(super) fn set_aside(&self, name: &OsString) -> Result<PathBuf, SpoolError> {
-        let aside = self.folder.join(DAMAGED);
-        let to = aside.join(name);
-        fs::create_dir_all(&aside)
-            .and_then(|()| fs::rename(self.folder.join(name), &to))
-            .map_err(|source| SpoolError::Inaccessible { path: to.clone(), source })?;
+    pub(super) fn set_aside(&self, name: &OsString) -> io::Result<PathBuf> {
+        let to = self.make_aside()?.join(name);
+        fs::rename(self.folder.join(name), &to)?;
         Ok(to)
+    }
+
+    /// The folder for what is put aside; no link to another one.
+    fn make_aside(&self) -> io::Result<PathBuf> {
+        let aside = self.folder.join(DAMAGED);
+        match fs::symlink_metadata(&aside) {
+            Ok(there) if there.is_dir() => Ok(aside),
+            Ok(_) => Err(ErrorKind::NotADirectory.into()),
+            Err(error) if error.kind() == ErrorKind::NotFound => fs::create_dir(&aside).map(|()| aside),
+            Err(error) => Err(error),
+        }
     }
 
     /// Puts lines of a file aside, under the file's name; they are on the disk when this returns. Says where. Blocks.
-    pub(super) fn set_lines_aside(&self, name: &OsString, lines: &[u8]) -> Result<PathBuf, SpoolError> {
-        let aside = self.folder.join(DAMAGED);
+    pub(super) fn set_lines_aside(&self, name: &OsString, lines: &[u8]) -> io::Result<PathBuf> {
+        let aside = self.make_aside()?;
+        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&aside)?;
+        file.write_all(lines)?;
+        file.as_file().sync_all()?;
         let to = aside.join(name);
-        let written = || {
-            fs::create_dir_all(&aside)?;
-            let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&aside)?;
-            file.write_all(lines)?;
-            file.as_file().sync_all()?;
-            file.persist(&to)?;
-            File::open(&aside)?.sync_all()
-        };
-        written().map_err(|source| SpoolError::Inaccessible { path: to.clone(), source })?;
+        file.persist(&to)?;
+        File::open(&aside)?.sync_all()?;
         Ok(to)
     }
 
-    /// How many files were put aside, whole or in part. Blocks.
-    pub fn count_damaged(&self) -> usize {
-        fs::read_dir(self.folder.join(DAMAGED)).map_or(0, Iterator::count)
+    /// What is in it. Blocks.
+    pub fn lying(&self) -> Lying {
+        let count = |folder: &Path| {
+            let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+            names.filter(|name| !is_unfinished(name) && name != DAMAGED).count()
+        };
+        Lying { waiting: count(&self.folder), damaged: count(&self.folder.join(DAMAGED)) }
     }
 
     fn inaccessible(&self, source: io::Error) -> SpoolError {
         SpoolError::Inaccessible { path: self.folder.clone(), source }
     }
+}
+
+fn is_unfinished(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes())
+}
+
+/// Opens a file for reading: no link is followed, and where a pipe lies nobody waits for its writer.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
+/// As many bytes as are read, and one more where there are more; `None` where it is no ordinary file.
+fn read_up_to_limit(file: File) -> io::Result<Option<Vec<u8>>> {
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// A line for each event. One that holds none takes none of the others with it: each was answered with a success.
@@ -316,12 +376,12 @@ mod tests {
         spool.put(&early).unwrap();
         spool.put(&[]).unwrap();
         let names = spool.waiting(at(9)).unwrap();
-        let read: Vec<Content> = names.iter().map(|name| spool.read(name).unwrap()).collect();
+        let read: Vec<Content> = names.iter().map(|name| spool.read(name)).collect();
         let whole = |events: &[Received]| lines(events, 0, b"");
         assert_eq!(read, [whole(&early), whole(&late)]);
         names.iter().for_each(|name| spool.remove(name).unwrap());
         spool.remove(&names[0]).unwrap();
-        assert_eq!(spool.read(&names[0]).unwrap(), Content::Gone);
+        assert_eq!(spool.read(&names[0]), Content::Gone);
         assert_eq!(spool.waiting(at(9)).unwrap(), [""; 0]);
     }
 
@@ -353,13 +413,15 @@ mod tests {
         for (n_before, (bytes, found)) in cases.into_iter().enumerate() {
             let name = OsString::from(format!("{n_before}"));
             fs::write(spool.folder().join(&name), bytes).unwrap();
-            assert_eq!(spool.read(&name).unwrap(), found, "{n_before}");
-            assert_eq!(spool.count_damaged(), n_before);
+            assert_eq!(spool.read(&name), found, "{n_before}");
+            assert_eq!(spool.lying().damaged, n_before);
             let (aside, left) = match &found {
                 Content::Lines { damaged, .. } => {
                     (spool.set_lines_aside(&name, &damaged.text).unwrap(), &*damaged.text)
                 }
-                Content::Damaged | Content::Gone => (spool.set_aside(&name).unwrap(), bytes),
+                Content::Damaged | Content::Gone | Content::Passed(_) => {
+                    (spool.set_aside(&name).unwrap(), bytes)
+                }
             };
             assert_eq!(fs::read(aside).unwrap(), left);
             spool.remove(&name).unwrap();
@@ -374,7 +436,7 @@ mod tests {
         let all = [1, 2, 3, 4, 5].map(|second| event(second, &"\u{1}".repeat(1 << 20)));
         spool.put(&all).unwrap();
         let names = spool.waiting(at(9)).unwrap();
-        let read: Vec<Content> = names.iter().map(|name| spool.read(name).unwrap()).collect();
+        let read: Vec<Content> = names.iter().map(|name| spool.read(name)).collect();
         assert_eq!(read, all.map(|event| lines(&[event], 0, b"")));
     }
 

@@ -1,5 +1,6 @@
 //! From the spool into the state.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 const AT_A_TIME: usize = 1_000;
 
 /// What was taken up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TakenUp {
     /// Events that are in the state now.
     pub events: usize,
@@ -34,6 +35,21 @@ pub struct TakenUp {
     pub foreign: usize,
     /// Files that could not be read and were put aside, whole or in part.
     pub damaged: usize,
+    /// What stays in the spool because it cannot be read, and why: nothing waits for it.
+    pub passed: BTreeMap<OsString, String>,
+}
+
+impl TakenUp {
+    /// Warns of what was passed over, once for as long as it lies there.
+    pub fn warn(&self, spool: &Spool, told: &mut BTreeSet<OsString>) {
+        told.retain(|name| self.passed.contains_key(name));
+        for (name, error) in &self.passed {
+            if told.insert(name.clone()) {
+                let path = spool.folder().join(name).display().to_string();
+                tracing::warn!(path, error, "what lies in the spool cannot be taken up: it is passed over");
+            }
+        }
+    }
 }
 
 /// What goes wrong on the way.
@@ -67,21 +83,23 @@ pub async fn take_up(
     let (mut read, mut events) = (Vec::new(), Vec::new());
     for name in names {
         let file = name.clone();
-        match blocking(spool, move |spool| spool.read(&file)).await? {
-            Content::Lines { events: received, damaged } => {
-                if damaged.first > 0 {
-                    put_lines_aside(spool, name.clone(), damaged).await?;
-                    taken.damaged += 1;
-                }
+        let found = match aside_of(spool, move |spool| spool.read(&file)).await? {
+            Content::Lines { events, damaged } => {
+                put_lines_aside(spool, &name, damaged, &mut taken).await?.map(|()| events)
+            }
+            Content::Damaged => put_aside(spool, &name, &mut taken).await?.map(|()| Vec::new()),
+            Content::Passed(why) => Err(why.to_string()),
+            Content::Gone => continue,
+        };
+        match found {
+            Ok(received) => {
                 events
                     .extend(received.into_iter().filter_map(|event| understood(event, audience, &mut taken)));
                 read.push(name);
             }
-            Content::Damaged => {
-                put_aside(spool, name).await?;
-                taken.damaged += 1;
+            Err(why) => {
+                taken.passed.insert(name, why);
             }
-            Content::Gone => (),
         }
         if events.len() >= AT_A_TIME {
             note(state, spool, std::mem::take(&mut read), std::mem::take(&mut events), clock).await?;
@@ -105,26 +123,58 @@ async fn note(
     blocking(spool, move |spool| read.iter().try_for_each(|name| spool.remove(name))).await
 }
 
-async fn put_aside(spool: &Spool, name: OsString) -> Result<(), TakingError> {
-    let path = blocking(spool, move |spool| spool.set_aside(&name)).await?.display().to_string();
-    tracing::error!(path, "a file of the spool cannot be read: it was put aside and is not acted on");
-    Ok(())
+/// Puts a file aside; says why it stays where it is, if it does.
+async fn put_aside(
+    spool: &Spool,
+    name: &OsString,
+    taken: &mut TakenUp,
+) -> Result<Result<(), String>, TakingError> {
+    let name = name.clone();
+    let aside = aside_of(spool, move |spool| spool.set_aside(&name)).await?;
+    Ok(aside.map_err(|error| error.to_string()).map(|path| {
+        let path = path.display().to_string();
+        tracing::error!(path, "a file of the spool cannot be read: it was put aside and is not acted on");
+        taken.damaged += 1;
+    }))
 }
 
-/// Lines of a file: the rest of it is taken up.
-async fn put_lines_aside(spool: &Spool, name: OsString, damaged: DamagedLines) -> Result<(), TakingError> {
+/// The same of lines of a file: the rest of it is taken up.
+async fn put_lines_aside(
+    spool: &Spool,
+    name: &OsString,
+    damaged: DamagedLines,
+    taken: &mut TakenUp,
+) -> Result<Result<(), String>, TakingError> {
     let DamagedLines { first: line, text } = damaged;
-    let path = blocking(spool, move |spool| spool.set_lines_aside(&name, &text)).await?.display().to_string();
-    tracing::error!(path, line, "lines of the spool hold no event: they were put aside and are not acted on");
-    Ok(())
+    if line == 0 {
+        return Ok(Ok(()));
+    }
+    let name = name.clone();
+    let aside = aside_of(spool, move |spool| spool.set_lines_aside(&name, &text)).await?;
+    Ok(aside.map_err(|error| error.to_string()).map(|path| {
+        let path = path.display().to_string();
+        tracing::error!(
+            path,
+            line,
+            "lines of the spool hold no event: they were put aside and are not acted on"
+        );
+        taken.damaged += 1;
+    }))
 }
 
 async fn blocking<T: Send + 'static>(
     spool: &Spool,
     work: impl FnOnce(&Spool) -> Result<T, SpoolError> + Send + 'static,
 ) -> Result<T, TakingError> {
+    Ok(aside_of(spool, work).await??)
+}
+
+async fn aside_of<T: Send + 'static>(
+    spool: &Spool,
+    work: impl FnOnce(&Spool) -> T + Send + 'static,
+) -> Result<T, TakingError> {
     let spool = spool.clone();
-    Ok(aside(move || work(&spool)).await??)
+    Ok(aside(move || work(&spool)).await?)
 }
 
 /// What the state is to keep of an event; nothing of one that happened in another audience.
@@ -155,10 +205,12 @@ pub async fn attend(
     written: &Notify,
     named: impl Fn(),
 ) {
+    let mut told = BTreeSet::new();
     loop {
         let pause = match take_up(state, spool, audience, clock).await {
             Ok(taken) => {
-                tell(taken);
+                taken.warn(spool, &mut told);
+                tell(&taken);
                 if taken.addresses > 0 {
                     named();
                 }
@@ -179,8 +231,8 @@ pub async fn attend(
     }
 }
 
-fn tell(taken: TakenUp) {
-    let TakenUp { events, addresses: named, foreign, damaged: _ } = taken;
+fn tell(taken: &TakenUp) {
+    let TakenUp { events, addresses: named, foreign, damaged: _, passed: _ } = *taken;
     if events > 0 {
         tracing::debug!(events, named, "events were received");
     }
@@ -285,11 +337,55 @@ mod tests {
             std::fs::read(scene.spool.folder().join(&scene.spool.waiting(scene.clock.now()).unwrap()[1]));
         std::fs::write(scene.spool.folder().join("2"), [&b"half an ev\n"[..], &whole.unwrap()].concat())
             .unwrap();
-        std::fs::create_dir(scene.spool.folder().join("1")).unwrap();
+        std::fs::write(scene.spool.folder().join("1"), "").unwrap();
         scene.put(&["type=unsubscribe&data[email]=b%40b.test"]);
-        assert_eq!(scene.take_up().await, TakenUp { events: 3, addresses: 3, damaged: 3, foreign: 0 });
-        assert_eq!((scene.waiting(), scene.spool.count_damaged()), (0, 3));
+        assert_eq!(
+            scene.take_up().await,
+            TakenUp { events: 3, addresses: 3, damaged: 3, ..TakenUp::default() }
+        );
+        assert_eq!((scene.waiting(), scene.spool.lying().damaged), (0, 3));
         assert_eq!(std::fs::read(scene.spool.folder().join("damaged/2")).unwrap(), b"half an ev\n");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_of_events_is_passed_over_and_keeps_nobody_waiting() {
+        // A pipe stood still until somebody wrote into it, and all events behind it waited with it.
+        let scene = scene().await;
+        scene.put(&["type=unsubscribe&data[email]=a%40b.test"]);
+        let folder = scene.spool.folder();
+        let mode = rustix::fs::Mode::from(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, folder.join("0-pipe"), rustix::fs::FileType::Fifo, mode, 0)
+            .unwrap();
+        std::fs::create_dir(folder.join("0-folder")).unwrap();
+        let elsewhere = scene.state.path();
+        std::os::unix::fs::symlink(elsewhere, folder.join("0-link")).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(folder.join("0-socket")).unwrap());
+        // What is damaged and cannot be put aside stays as well.
+        std::os::unix::fs::symlink("/tmp", folder.join("damaged")).unwrap();
+        std::fs::write(folder.join("1-half"), "half an ev").unwrap();
+        scene.put(&["type=unsubscribe&data[email]=b%40b.test"]);
+        let taken = tokio::time::timeout(Duration::from_secs(30), scene.take_up()).await.unwrap();
+        let passed: Vec<&str> = taken.passed.keys().map(|name| name.to_str().unwrap()).collect();
+        assert_eq!(passed, ["0-folder", "0-link", "0-pipe", "0-socket", "1-half"]);
+        assert_eq!((taken.events, taken.damaged), (2, 0));
+        assert_eq!(scene.pending().await, ["a@b.test", "b@b.test"]);
+        assert_eq!((scene.waiting(), scene.take_up().await.events), (5, 0));
+        assert!(!std::path::Path::new("/tmp/1-half").exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_passed_over_is_warned_of_once_for_as_long_as_it_lies_there() {
+        let scene = scene().await;
+        let mut told = BTreeSet::new();
+        let warned = |passed: &[&str], told: &mut BTreeSet<OsString>| {
+            let passed = passed.iter().map(|name| (OsString::from(name), "why".to_owned())).collect();
+            let before = told.clone();
+            TakenUp { passed, ..TakenUp::default() }.warn(&scene.spool, told);
+            told.difference(&before).count()
+        };
+        let counts =
+            [&["a"][..], &["a"], &["a", "b"], &["b"], &["a", "b"]].map(|passed| warned(passed, &mut told));
+        assert_eq!(counts, [1, 0, 1, 0, 1]);
     }
 
     #[tokio::test]
@@ -297,7 +393,10 @@ mod tests {
         let scene = scene().await;
         let event = |list: &str| format!("type=x&data[list_id]={list}&data[email]={list}%40b.test");
         scene.put(&[&event(AUDIENCE), &event("another"), "type=x&data[email]=unsaid%40b.test"]);
-        assert_eq!(scene.take_up().await, TakenUp { events: 2, addresses: 2, foreign: 1, damaged: 0 });
+        assert_eq!(
+            scene.take_up().await,
+            TakenUp { events: 2, addresses: 2, foreign: 1, ..TakenUp::default() }
+        );
         assert_eq!(scene.pending().await, [format!("{AUDIENCE}@b.test"), "unsaid@b.test".to_owned()]);
     }
 

@@ -13,6 +13,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
+use crate::aside::aside;
+use crate::intake::{Lying, Spool};
 use crate::mailchimp::refusal::chain;
 use crate::state::{self, Decision, Pause, StateError};
 use crate::telemetry::tally::{BUCKETS_MS, Tally};
@@ -37,6 +39,7 @@ pub(super) async fn metrics(State(web): State<Web>) -> Response {
             page.interface(&web.requests);
             page.events(&web.events);
             page.state(&of_state, now);
+            page.spool(of_state.spool);
             ([(header::CONTENT_TYPE, CONTENT_TYPE)], page.0).into_response()
         }
         Err(error) => {
@@ -57,6 +60,7 @@ struct OfState {
     last_full: Option<Timestamp>,
     last_event: Option<Timestamp>,
     read: Vec<(String, Timestamp)>,
+    spool: Lying,
 }
 
 async fn of_state(state: &state::State, now: Timestamp) -> Result<OfState, StateError> {
@@ -65,7 +69,9 @@ async fn of_state(state: &state::State, now: Timestamp) -> Result<OfState, State
         *held.entry(hold.class).or_default() += hold.count;
     }
     let cursors = state.cursors().await?.into_iter();
+    let spool = Spool::beside(state.path());
     Ok(OfState {
+        spool: aside(move || spool.lying()).await.unwrap_or_default(),
         counts: state.counts().await?,
         parked: state.parked_by_class().await?.into_iter().collect(),
         held: held.into_iter().collect(),
@@ -214,6 +220,15 @@ impl Page {
         for (side, read) in &state.read {
             let lag = Duration::try_from(now.duration_since(*read)).unwrap_or_default();
             self.sample("rosterd_lag_seconds", &[("side", side)], lag.as_secs_f64());
+        }
+    }
+
+    fn spool(&mut self, spool: Lying) {
+        let help =
+            "Files of events in the spool: those that wait to be taken up, and those that cannot be read.";
+        self.family("rosterd_spool_files", "gauge", help);
+        for (what, count) in [("waiting", spool.waiting), ("damaged", spool.damaged)] {
+            self.sample("rosterd_spool_files", &[("what", what)], count);
         }
     }
 

@@ -6,14 +6,14 @@ use crate::cli::check::finding::Finding;
 use crate::cli::fit::{Arrivals, arrivals, remembered};
 use crate::cli::moments::{ago, minute};
 use crate::clock::Clock;
-use crate::intake::Spool;
+use crate::intake::{Lying, Spool};
 
 const KEY: &str = "[web] public_url";
 
 /// Looks at what the state knows of events; what is wrong with the state itself is told elsewhere.
 pub(super) async fn findings(state: &Path) -> Vec<Finding> {
     let spool = Spool::beside(state);
-    let damaged = spool.count_damaged();
+    let Lying { damaged, waiting: _ } = spool.lying();
     let damaged = (damaged > 0).then(|| {
         let problem = format!(
             "{damaged} files of received events could not be read and lie in {}/damaged: look at them and remove them",
