@@ -6,6 +6,7 @@
 //! addresses that they name wait for the next cycle, and removes a file only then. A file that is taken up twice, after
 //! a crash between the two, changes nothing.
 
+mod content;
 mod letterbox;
 mod spool;
 mod taking;

@@ -33,6 +33,7 @@ mod lock;
 mod members;
 mod missing;
 mod open;
+pub(crate) mod owner;
 mod parked;
 mod pending;
 mod plan;

@@ -2,34 +2,33 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
 use crate::intake::Received;
+use crate::intake::content::{Content, Passed, open, parse, read_up_to_limit};
+use crate::state::owner::{folder_of, give_away};
 
 const ENDING: &str = ".spool";
 /// Where files go that cannot be read, inside the folder.
-const DAMAGED: &str = "damaged";
+pub(super) const DAMAGED: &str = "damaged";
 /// What is being written begins so, and is nobody's to read.
-const UNFINISHED: &str = ".";
+pub(super) const UNFINISHED: &str = ".";
 /// The group may write, too: a receiver may be another user than the daemon.
 const FOLDER_MODE: u32 = 0o770;
-const FILE_MODE: u32 = 0o640;
+pub(super) const FILE_MODE: u32 = 0o640;
 /// What is being written for longer was left by a program that ended in its midst.
 const ABANDONED: Duration = Duration::from_hours(1);
 /// A file that has so many bytes gets no event more. One event is a body of 1 MiB at most, which may grow sevenfold when it
-/// is written down (a control character takes six bytes, a quoted one seven): so no file of ours is as large as
-/// [`LARGEST`].
+/// is written down (a control character takes six bytes, a quoted one seven): so no file of ours is as large as what
+/// is read of one.
 const FULL: usize = 4 << 20;
-/// What is read as one file.
-const LARGEST: u64 = 16 << 20;
 
 /// The folder beside the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +40,8 @@ pub struct Spool {
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     /// No permission, no room, or no such place.
-    #[error("the spool of events at {} cannot be used: check its owner and mode, and that there is room on its disk", .path.display())]
+    #[error("the spool of events at {} cannot be used: check that the user that rosterd runs as owns it, its mode, and that \
+        there is room on its disk", .path.display())]
     Inaccessible {
         /// The file or the folder.
         path: PathBuf,
@@ -51,45 +51,6 @@ pub enum SpoolError {
     },
 }
 
-/// What is in a file of the spool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    /// Lines.
-    Lines {
-        /// Those that hold an event.
-        events: Vec<Received>,
-        /// Those that hold none.
-        damaged: DamagedLines,
-    },
-    /// Nothing that can be told apart into lines: it is empty, or larger than any file of ours.
-    Damaged,
-    /// Another process took it.
-    Gone,
-    /// It stays where it is, and keeps nobody waiting.
-    Passed(Passed),
-}
-
-/// Why what lies in the spool is passed over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Passed {
-    /// A folder, a link, a pipe: nobody writes events so.
-    NotAFile,
-    /// The system lets us not read it, or not put aside what is damaged.
-    Refused {
-        /// What it said.
-        said: String,
-    },
-}
-
-impl std::fmt::Display for Passed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NotAFile => f.write_str("it is no ordinary file"),
-            Self::Refused { said } => f.write_str(said),
-        }
-    }
-}
-
 /// What is in the spool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lying {
@@ -97,15 +58,6 @@ pub struct Lying {
     pub waiting: usize,
     /// Files that were put aside, whole or in part.
     pub damaged: usize,
-}
-
-/// Lines that hold no event, as they stand in the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct DamagedLines {
-    /// The first of them, counted from 1; 0 where there is none.
-    pub(super) first: usize,
-    /// All of them.
-    pub(super) text: Vec<u8>,
 }
 
 impl Spool {
@@ -165,27 +117,35 @@ impl Spool {
         // Whoever is not in it may be the daemon itself.
         let group = fs::metadata(&self.folder)?.gid();
         let _ = fchown(file.as_file(), None, Some(group));
+        give_away(file.as_file(), &self.folder)?;
         file.as_file().set_permissions(Permissions::from_mode(FILE_MODE))?;
         file.write_all(text)?;
         file.as_file().sync_all()?;
         Ok(file)
     }
 
-    /// Creates the folder where it is not there yet. Blocks.
+    /// Creates the folder where it is not there yet, and proves that events can be written into it and read from it. Blocks.
     ///
     /// # Errors
     ///
     /// [`SpoolError::Inaccessible`].
-    pub fn create(&self) -> Result<(), SpoolError> {
-        self.make_folder().map_err(|source| self.inaccessible(source))
+    pub fn prove(&self) -> Result<(), SpoolError> {
+        let proven = || {
+            self.make_folder()?;
+            let written = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.folder)?;
+            open(written.path())?;
+            fs::read_dir(&self.folder).map(drop)
+        };
+        proven().map_err(|source| self.inaccessible(source))
     }
 
     fn make_folder(&self) -> io::Result<()> {
         match DirBuilder::new().mode(FOLDER_MODE).create(&self.folder) {
             Ok(()) => {
-                fs::set_permissions(&self.folder, Permissions::from_mode(FOLDER_MODE))?;
-                let parent = self.folder.parent().filter(|parent| !parent.as_os_str().is_empty());
-                File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+                let (folder, parent) = (open(&self.folder)?, folder_of(&self.folder));
+                folder.set_permissions(Permissions::from_mode(FOLDER_MODE))?;
+                give_away(&folder, parent)?;
+                File::open(parent)?.sync_all()
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(error),
@@ -288,60 +248,20 @@ impl Spool {
         Lying { waiting: count(&self.folder), damaged: count(&self.folder.join(DAMAGED)) }
     }
 
-    fn inaccessible(&self, source: io::Error) -> SpoolError {
+    pub(super) fn inaccessible(&self, source: io::Error) -> SpoolError {
         SpoolError::Inaccessible { path: self.folder.clone(), source }
     }
 }
 
-fn is_unfinished(name: &OsStr) -> bool {
+pub(super) fn is_unfinished(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes())
-}
-
-/// Opens a file for reading: no link is followed, and where a pipe lies nobody waits for its writer.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
-}
-
-/// As many bytes as are read, and one more where there are more; `None` where it is no ordinary file.
-fn read_up_to_limit(file: File) -> io::Result<Option<Vec<u8>>> {
-    if !file.metadata()?.is_file() {
-        return Ok(None);
-    }
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
-}
-
-/// A line for each event. One that holds none takes none of the others with it: each was answered with a success.
-fn parse(bytes: &[u8]) -> Content {
-    // Nobody writes an empty file: its content was lost.
-    if bytes.is_empty() || bytes.len() as u64 > LARGEST {
-        return Content::Damaged;
-    }
-    let (mut events, mut damaged) = (Vec::new(), DamagedLines::default());
-    for (at, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        match serde_json::from_slice(line) {
-            Ok(event) => events.push(event),
-            Err(_) => damaged.add(at + 1, line),
-        }
-    }
-    Content::Lines { events, damaged }
-}
-
-impl DamagedLines {
-    fn add(&mut self, at: usize, line: &[u8]) {
-        if self.first == 0 {
-            self.first = at;
-        }
-        self.text.extend_from_slice(line);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::intake::Source;
+    use crate::intake::content::{DamagedLines, LARGEST};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::aside::aside;
 use crate::clock::Clock;
-use crate::intake::spool::{Content, DamagedLines};
+use crate::intake::content::{Content, DamagedLines};
 use crate::intake::{Received, Spool, SpoolError};
 use crate::mailchimp::refusal::chain;
 use crate::mailchimp::webhook;

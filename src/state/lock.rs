@@ -1,11 +1,14 @@
 //! One writer process: a lock of the operating system's that dies with the process.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use crate::state::error::StateError;
+use crate::state::owner::{folder_of, give_away};
 
 /// Takes the lock of the state file at `path`; it is held until the file is dropped.
 ///
@@ -13,14 +16,7 @@ use crate::state::error::StateError;
 pub(crate) fn take(path: &Path) -> Result<File, StateError> {
     let lock_path = beside(path, ".lock");
     let inaccessible = |source| StateError::of_system(&lock_path, source);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o640)
-        .open(&lock_path)
-        .map_err(inaccessible)?;
+    let mut file = open(&lock_path).map_err(inaccessible)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -30,6 +26,17 @@ pub(crate) fn take(path: &Path) -> Result<File, StateError> {
     }
     file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(inaccessible)?;
     Ok(file)
+}
+
+/// Opens the file, and creates it where there is none. A link is not followed: root may run this where others may write.
+fn open(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o640).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => give_away(&file, folder_of(path)).map(|()| file),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(path),
+        Err(error) => Err(error),
+    }
 }
 
 /// The path with `ending` behind its whole name.

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::aside::{aside, vfs};
 use crate::clock::Clock;
 use crate::state::error::{Fault, StateError};
+use crate::state::owner::{folder_of, give_away};
 use crate::state::text::stamp;
 use crate::state::{Inner, State, lock};
 
@@ -39,10 +40,7 @@ impl State {
     pub async fn open(path: impl Into<PathBuf>, clock: &Clock) -> Result<Self, StateError> {
         let (path, now) = (path.into(), stamp(clock.now()));
         off_the_runtime(path, move |path| {
-            let directory = match path.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => parent,
-                _ => Path::new("."),
-            };
+            let directory = folder_of(path);
             if !directory.is_dir() {
                 return Err(StateError::NoDirectory { directory: directory.to_owned() }.into());
             }
@@ -123,7 +121,10 @@ pub(crate) fn inaccessible(path: &Path, source: std::io::Error) -> StateError {
 /// Creates an empty file that others of the group may read, whatever the umask.
 fn create(path: &Path) -> std::io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o640).open(path) {
-        Ok(file) => file.set_permissions(Permissions::from_mode(0o640)),
+        Ok(file) => {
+            file.set_permissions(Permissions::from_mode(0o640))?;
+            give_away(&file, folder_of(path))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }

@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::state::error::StateError;
 use crate::state::lock::beside;
+use crate::state::owner::{folder_of, give_away};
 
 const ENDING: &str = ".secrets";
 const SIGNING: &str = "webhook_signing_secret";
@@ -86,14 +87,12 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>, StateError> {
 
 /// Writes a file that only its owner may read, beside the old one and then in its place.
 fn write(path: &Path, secrets: &BTreeMap<String, String>) -> std::io::Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let directory = folder_of(path);
     // Created with mode 0600.
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(serde_json::to_string(secrets)?.as_bytes())?;
     file.write_all(b"\n")?;
+    give_away(file.as_file(), directory)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     File::open(directory)?.sync_all()

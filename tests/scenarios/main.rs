@@ -15,6 +15,7 @@ mod description;
 mod expected;
 mod log;
 mod monitoring;
+mod owners;
 mod program;
 mod register;
 mod script;

@@ -60,10 +60,15 @@ pub(crate) fn run(stage: &mut Stage, words: &str) -> Said {
 
 /// The program with its environment, by whoever runs it.
 pub(crate) fn command(stage: &Stage) -> Command {
-    let mut command = match stage.rights {
+    let program = match stage.rights {
         Rights::Read if is_root() && can_be_nobody() => nobody(PROGRAM),
         Rights::All | Rights::Read => Command::new(PROGRAM),
     };
+    command_as(stage, program)
+}
+
+/// A program, with the environment of ours.
+pub(crate) fn command_as(stage: &Stage, mut command: Command) -> Command {
     command.args(["--log-format", "json"]);
     command.current_dir(stage.directory.path()).stdin(Stdio::null());
     command.env("ROSTERD_CONFIG", stage.path("rosterd.toml"));
@@ -92,16 +97,16 @@ pub(crate) fn grant(stage: &mut Stage, rights: Rights) {
     }
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output();
     id.is_ok_and(|output| output.stdout == b"0\n")
 }
 
-fn can_be_nobody() -> bool {
+pub(crate) fn can_be_nobody() -> bool {
     nobody(PROGRAM).arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
-fn nobody(program: &str) -> Command {
+pub(crate) fn nobody(program: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", program]);
     command

@@ -20,7 +20,7 @@ use crate::cli::wiring::Settings;
 use crate::clock::Clock;
 use crate::daemon::Surroundings;
 use crate::intake::{Spool, attend, keep_letterbox};
-use crate::state::State;
+use crate::state::{State, signing_secrets};
 use crate::web::{self, Requests, Terms, Web};
 use crate::worker::{Bell, Health};
 
@@ -57,8 +57,7 @@ impl Serving {
         (given, listening): (Given, Listening),
     ) -> Result<Self, Fault> {
         let spool = Spool::beside(state.path());
-        let folder = spool.clone();
-        aside(move || folder.create()).await.map_err(Fault::failed)?.map_err(Fault::failed)?;
+        prove(settings, &spool).await?;
         let written = Arc::new(Notify::new());
         let (letterbox, keeping) = keep_letterbox(spool.clone(), written.clone());
         let terms = watch::Sender::new(terms(settings));
@@ -119,6 +118,23 @@ impl Serving {
             tracing::error!(error = error.to_string(), "the letterbox for events was left by mistake");
         }
     }
+}
+
+/// Proves that events can be written down, and that what Mailchimp signs them with can be read: what cannot would be
+/// answered 503 for ever.
+async fn prove(settings: &Settings, spool: &Spool) -> Result<(), Fault> {
+    let (spool, state) = (spool.clone(), settings.config.state.path.clone());
+    aside(move || spool.prove()).await.map_err(Fault::failed)?.map_err(Fault::failed)?;
+    if settings.config.web.is_some() {
+        let known = aside(move || signing_secrets(&state, Clock::System.now())).await;
+        known.map_err(Fault::failed)?.map_err(|error| {
+            Fault::failed(Error::from(error).context(
+                "what Mailchimp signs its calls with cannot be read: give the file to the user that rosterd runs as, \
+                 or remove it and run `rosterd provision`",
+            ))
+        })?;
+    }
+    Ok(())
 }
 
 /// Takes events up as they come. While cycles fail nobody is called: events must not have Mailchimp asked more often.
