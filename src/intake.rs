@@ -7,6 +7,7 @@
 //! a crash between the two, changes nothing.
 
 mod content;
+mod forgetting;
 mod letterbox;
 mod spool;
 mod taking;

@@ -26,7 +26,13 @@ async fn nobody_is_erased_without_a_yes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_erased_is_gone_everywhere_and_stays_gone() {
     let scene = Scene::with(&["ada", "ben"]).await;
+    // What nobody could read was put aside.
+    let damaged = scene.path("state.db.spool/damaged");
+    std::fs::create_dir_all(&damaged).unwrap();
+    std::fs::write(damaged.join("1"), format!("half of {}\nhalf of {}\n", email("ada"), email("ben")))
+        .unwrap();
     let erased = scene.run(&["member", "erase", &email("ada"), "--yes"]).await.ended(0);
+    assert_eq!(std::fs::read_to_string(damaged.join("1")).unwrap(), format!("half of {}\n", email("ben")));
     erased.says(&["deleted for good", "removed row 1", "Backups"]);
     assert!(scene.sandbox.member(&email("ada")).is_none());
     let rows = "SELECT count(*) FROM registrations";

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 use tokio::sync::watch;
 
+use crate::aside::aside;
 use crate::cli::asking::{says_yes, somebody_is_there};
 use crate::cli::exit::{Ending, Fault};
 use crate::cli::member::{bearers, nobody};
@@ -18,6 +19,7 @@ use crate::cli::{Cli, Output};
 use crate::clock::Clock;
 use crate::control::{Answer, Answers, Ask, ask};
 use crate::cycle::{Cycle, read_schema};
+use crate::intake::Spool;
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{AudienceError, RefusalClass};
 use crate::model::{Contact, ContactId, EmailAddress, MemberId, RegistrationId};
@@ -40,6 +42,7 @@ struct Erasing {
     member: MemberId,
     contacts: Vec<Contact>,
     rows: Vec<RegistrationId>,
+    addresses: Vec<EmailAddress>,
 }
 
 /// Erases whoever bears the address.
@@ -117,10 +120,16 @@ async fn find(cycle: &Cycle, schema: &AudienceSchema, email: &EmailAddress) -> R
     };
     rows.extend(trio.local.iter().map(|row| row.id.clone()));
     rows.extend(trio.base.iter().flat_map(|base| base.rows.keys().cloned()));
+    let contacts = contacts(cycle, schema, trio, email).await?;
+    let mut addresses = BTreeSet::from([email.clone()]);
+    addresses.extend(trio.local.iter().map(|row| row.email.clone()));
+    addresses.extend(contacts.iter().map(|contact| contact.email.clone()));
+    addresses.extend(trio.base.iter().filter_map(|base| Some(base.contact.as_ref()?.1.clone())));
     Ok(Erasing {
         member: trio.id,
-        contacts: contacts(cycle, schema, trio, email).await?,
+        contacts,
         rows: rows.into_iter().collect(),
+        addresses: addresses.into_iter().collect(),
     })
 }
 
@@ -203,8 +212,17 @@ async fn erase(cycle: &Cycle, erasing: &Erasing) -> Result<(), Fault> {
         }
     }
     cycle.local.erase(&erasing.rows).await.map_err(Fault::of_register)?;
+    // Before the state, which is how whoever comes again finds what is left; once more after it, for what came meanwhile.
+    forget_events(cycle, erasing).await?;
     let outcome = what(erasing);
-    cycle.state.erase_member(erasing.member, outcome, cycle.clock.now()).await.map_err(Fault::failed)
+    cycle.state.erase_member(erasing.member, outcome, cycle.clock.now()).await.map_err(Fault::failed)?;
+    forget_events(cycle, erasing).await
+}
+
+/// Erases what events say of the addresses where it lies beside the state.
+async fn forget_events(cycle: &Cycle, erasing: &Erasing) -> Result<(), Fault> {
+    let (spool, addresses) = (Spool::beside(cycle.state.path()), erasing.addresses.clone());
+    aside(move || spool.forget(&addresses)).await.map_err(Fault::failed)?.map_err(Fault::failed)
 }
 
 /// What goes, without the address.

@@ -1,0 +1,138 @@
+//! Whoever is erased is erased from the spool, too: from what waits, and from what was put aside because nobody can read it.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::path::Path;
+
+use percent_encoding::percent_decode;
+use rustix::io::Errno;
+
+use crate::intake::content::open;
+use crate::intake::spool::{DAMAGED, UNFINISHED, is_unfinished};
+use crate::intake::{Received, Spool, SpoolError};
+use crate::mailchimp::webhook;
+use crate::model::EmailAddress;
+
+impl Spool {
+    /// Erases every line that names one of these addresses. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Inaccessible`]: it cannot be told whether a file names them.
+    pub fn forget(&self, addresses: &[EmailAddress]) -> Result<(), SpoolError> {
+        for folder in [self.folder().to_owned(), self.folder().join(DAMAGED)] {
+            let entries = match fs::read_dir(&folder) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                entries => entries.map_err(|source| inaccessible(&folder, source))?,
+            };
+            for entry in entries {
+                let name = entry.map_err(|source| inaccessible(&folder, source))?.file_name();
+                let path = folder.join(&name);
+                // What is being written is not received yet.
+                if !is_unfinished(&name) {
+                    forget_in(&path, &folder, addresses).map_err(|source| inaccessible(&path, source))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn inaccessible(path: &Path, source: io::Error) -> SpoolError {
+    SpoolError::Inaccessible { path: path.to_owned(), source }
+}
+
+/// Replaces a file by what is left of it, or removes it where nothing is.
+fn forget_in(path: &Path, folder: &Path, addresses: &[EmailAddress]) -> io::Result<()> {
+    let file = match open(path) {
+        Ok(file) if file.metadata()?.is_file() => file,
+        Ok(_) => return Ok(()),
+        // Gone, a link, or a socket: nothing is in it.
+        Err(error)
+            if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::LOOP | Errno::NXIO)) =>
+        {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let was = file.metadata()?;
+    let (mut kept, mut names_them) = (Vec::new(), false);
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        match addresses.iter().any(|address| names(&line, address)) {
+            true => names_them = true,
+            false => kept.extend_from_slice(&line),
+        }
+        line.clear();
+    }
+    match (names_them, kept.is_empty()) {
+        (false, _) => return Ok(()),
+        (true, true) => fs::remove_file(path)?,
+        (true, false) => {
+            let mut left = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
+            // It stays whose it was, where that is ours to say.
+            let _ = fchown(left.as_file(), Some(was.uid()), Some(was.gid()));
+            left.as_file().set_permissions(Permissions::from_mode(was.mode() & 0o777))?;
+            left.write_all(&kept)?;
+            left.as_file().sync_all()?;
+            left.persist(path)?;
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
+/// Whether a line names an address: as it is spelled, as a form spells it, or as an event that can be read names it.
+fn names(line: &[u8], address: &EmailAddress) -> bool {
+    let key = address.key();
+    let holds = |text: &[u8]| text.windows(key.len()).any(|part| part == key.as_bytes());
+    let lower = line.to_ascii_lowercase();
+    let decoded: Vec<u8> = percent_decode(&lower).collect();
+    if holds(&lower) || holds(&decoded.to_ascii_lowercase()) {
+        return true;
+    }
+    let event = serde_json::from_slice::<Received>(line).ok();
+    let event = event.and_then(|event| webhook::read(&event.body).ok());
+    event.is_some_and(|event| event.addresses.iter().any(|named| named.key() == key))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::intake::Source;
+
+    #[test]
+    fn what_names_an_address_goes_and_everything_else_stays() {
+        // The body of a damaged line named the person for ever, after they had been erased everywhere else.
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::beside(&directory.path().join("state.db"));
+        let event =
+            |body: &str| Received { source: Source::Api, at: Timestamp::UNIX_EPOCH, body: body.to_owned() };
+        let (ada, ben) = ("type=x&data[email]=Ada%2Bx%40b.test", "type=x&data[email]=ben%40b.test");
+        spool.put(&[event(ada), event(ben)]).unwrap();
+        spool.put(&[event(r#"{"type":"upemail","data":{"old_email":"\u0061da+x@b.test"}}"#)]).unwrap();
+        let damaged = spool.folder().join(DAMAGED);
+        fs::create_dir(&damaged).unwrap();
+        fs::write(damaged.join("1"), "half ADA+X@b.test\nanother\n\u{ff}").unwrap();
+        fs::write(damaged.join("2"), "no event of ada%2bx@b.test").unwrap();
+        fs::write(damaged.join("3"), "nobody").unwrap();
+        spool.forget(&[EmailAddress::parse("ada+x@b.test").unwrap()]).unwrap();
+        let texts = |folder: &Path| {
+            let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            let mut files: Vec<_> = entries.filter(|path| path.is_file()).collect();
+            files.sort();
+            files.iter().map(|path| fs::read_to_string(path).unwrap()).collect::<Vec<_>>()
+        };
+        let waiting = texts(spool.folder());
+        assert!(
+            waiting.len() == 1 && waiting[0].contains("ben%40") && !waiting[0].contains("Ada"),
+            "{waiting:?}"
+        );
+        assert_eq!(texts(&damaged), ["another\n\u{ff}", "nobody"]);
+        let mode = fs::metadata(damaged.join("1")).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, fs::metadata(damaged.join("3")).unwrap().permissions().mode() & 0o777);
+    }
+}
