@@ -139,11 +139,7 @@ async fn attend(stream: UnixStream, counter: &Counter) -> io::Result<()> {
         }
     };
     match Ask::parse(&line) {
-        Ok(Ask::Sync(wanted)) => {
-            let kind = wanted.wish().scope.as_str();
-            tracing::info!(peer.uid = peer, cycle.kind = kind, "a cycle is asked for");
-            sync(wanted, counter, &mut caller).await
-        }
+        Ok(Ask::Sync(wanted)) => sync(wanted, peer, counter, &mut caller).await,
         Ok(Ask::StandAside) => {
             tracing::info!(peer.uid = peer, "cycles are to stand aside for a command");
             stand_aside(reader, counter, &mut caller).await
@@ -180,12 +176,21 @@ impl Caller {
 }
 
 /// Notes whom to look at, asks the worker for a cycle, and tells how far it has come.
-async fn sync(wanted: CycleWanted, counter: &Counter, caller: &mut Caller) -> io::Result<()> {
+async fn sync(
+    wanted: CycleWanted,
+    peer: Option<u32>,
+    counter: &Counter,
+    caller: &mut Caller,
+) -> io::Result<()> {
+    let kind = wanted.wish().scope.as_str();
     let mut ticket = match wanted.ask(&counter.desk, &counter.state, counter.clock.now()).await {
         Ok(ticket) => ticket,
         Err(error) => return caller.tell(&Answer::Failed(failure(&error))).await,
     };
-    caller.tell(&Answer::Accepted).await?;
+    let told = caller.tell(&Answer::Accepted).await;
+    // Not before it is so: whoever reads this may take the addresses for noted.
+    tracing::info!(peer.uid = peer, cycle.kind = kind, "a cycle is asked for");
+    told?;
     let (mut begun, mut told) = (false, None);
     loop {
         tokio::select! {
