@@ -1,8 +1,8 @@
 //! The control socket: how the command line asks a running daemon for something.
 //!
 //! The socket lies beside the state file, under its whole name and `.sock` (`state.db.sock`). Who may ask is decided by
-//! the file alone: mode 0660, so its owner (the user that the daemon runs as) and its group. There is no other
-//! permission behind it: whoever may connect may ask for everything below.
+//! the file: mode 0660, so its owner (the user that the daemon runs as) and its group. Whoever may connect may ask for
+//! everything below, but for having cycles stand aside.
 //!
 //! # The protocol, version 1
 //!
@@ -27,7 +27,8 @@
 //!
 //! `"stand_aside"` is the other request: once no cycle is under way, the daemon says `"begun"` and begins none before the
 //! peer hangs up, for ten minutes at most, so that a command with the right to write the state can do by itself what no
-//! cycle may meet halfway (`rosterd member erase`).
+//! cycle may meet halfway (`rosterd member erase`). It does so for root and for its own user only, as the kernel names the
+//! peer, and for one at a time.
 //!
 //! # What a peer cannot do
 //!

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::io::BufReader;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
 
 use crate::control::message::{LONGEST_REQUEST, read_line, write_line};
@@ -53,6 +53,12 @@ pub async fn is_answered(state: &Path) -> bool {
 }
 
 impl Answers {
+    /// Whether the daemon has neither hung up nor said anything more: what it granted still holds.
+    pub async fn still_holds(&mut self) -> bool {
+        // Looked at once, and not waited for.
+        !self.ended && tokio::time::timeout(Duration::ZERO, self.stream.fill_buf()).await.is_err()
+    }
+
     /// The next answer; `None` after the last one, and where the daemon hung up without one.
     ///
     /// # Errors
@@ -134,6 +140,28 @@ mod tests {
         assert!(matches!(&silent[1], Err(said) if said.contains("does not answer")), "{silent:?}");
         let strange = heard(b"{\"sung\":\"a song\"}\n", false).await;
         assert!(matches!(&strange[0], Err(said) if said.contains("another version")), "{strange:?}");
+    }
+
+    #[tokio::test]
+    async fn what_was_granted_holds_until_the_daemon_says_more_or_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("state.db");
+        let bound = bind(&socket_path(&state)).unwrap();
+        for last in [&b"\"stopping\"\n"[..], b""] {
+            let mut answers = ask(&state, &Ask::StandAside).await.unwrap().unwrap();
+            let (mut daemon, _) = bound.listener.accept().await.unwrap();
+            daemon.write_all(b"\"begun\"\n").await.unwrap();
+            assert_eq!(answers.next().await.unwrap(), Some(Answer::Begun));
+            assert!(answers.still_holds().await);
+            daemon.write_all(last).await.unwrap();
+            drop(daemon);
+            let waiting = async {
+                while answers.still_holds().await {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+        }
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::geteuid;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -54,6 +55,8 @@ struct Counter {
     clock: Clock,
     patience: Duration,
     stop: CancellationToken,
+    /// For whom cycles stand aside: one at a time.
+    aside: Arc<Semaphore>,
 }
 
 /// Listens beside the file of `state`, which the caller holds, and hands what is asked for to `desk`.
@@ -63,7 +66,8 @@ struct Counter {
 /// Somebody answers there already, or the socket cannot be made.
 pub fn serve(state: State, desk: Desk, clock: Clock) -> Result<ControlSocket, ControlError> {
     let bound = bind(&socket_path(state.path()))?;
-    Ok(serve_at(bound, Counter { state, desk, clock, patience: PATIENCE, stop: CancellationToken::new() }))
+    let (stop, aside) = (CancellationToken::new(), Arc::new(Semaphore::new(1)));
+    Ok(serve_at(bound, Counter { state, desk, clock, patience: PATIENCE, stop, aside }))
 }
 
 fn serve_at(bound: Bound, counter: Counter) -> ControlSocket {
@@ -140,10 +144,23 @@ async fn attend(stream: UnixStream, counter: &Counter) -> io::Result<()> {
     };
     match Ask::parse(&line) {
         Ok(Ask::Sync(wanted)) => sync(wanted, peer, counter, &mut caller).await,
-        Ok(Ask::StandAside) => {
-            tracing::info!(peer.uid = peer, "cycles are to stand aside for a command");
-            stand_aside(reader, counter, &mut caller).await
+        Ok(Ask::StandAside) if !may_have_the_turn(peer, geteuid().as_raw()) => {
+            let said = "cycles stand aside for root and for the user that the daemon runs as only: run this as one of \
+                        them";
+            tracing::warn!(peer.uid = peer, "somebody may not have cycles stand aside");
+            caller.tell(&Answer::Refused { said: said.to_owned() }).await
         }
+        Ok(Ask::StandAside) => match counter.aside.try_acquire() {
+            Ok(_only) => {
+                tracing::info!(peer.uid = peer, "cycles are to stand aside for a command");
+                stand_aside(reader, counter, &mut caller).await
+            }
+            Err(_) => {
+                let said =
+                    "cycles stand aside for another command already: run this again once that has ended";
+                caller.tell(&Answer::Refused { said: said.to_owned() }).await
+            }
+        },
         Err(said) => caller.tell(&Answer::Refused { said }).await,
     }
 }
@@ -214,6 +231,12 @@ async fn sync(
     }
 }
 
+/// Whether a peer may keep cycles from beginning: whoever may do everything else to the daemon anyway. Those who may only ask
+/// for cycles could otherwise keep opt-outs waiting.
+fn may_have_the_turn(peer: Option<u32>, own: u32) -> bool {
+    peer.is_some_and(|peer| peer == own || peer == 0)
+}
+
 /// Keeps the worker's turn for the peer until they hang up, or have had it for long enough.
 async fn stand_aside(
     mut reader: BufReader<OwnedReadHalf>,
@@ -277,4 +300,18 @@ async fn answer(ended: Result<Report, Failure>, state: &State) -> Answer {
 
 fn failure(error: &StateError) -> Failure {
     Failure { said: chain(error), misconfigured: error.is_misconfigured() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cycles_stand_aside_for_root_and_the_daemons_own_user_and_for_nobody_else() {
+        let cases =
+            [(Some(0), true), (Some(990), true), (Some(1_000), false), (Some(65_534), false), (None, false)];
+        for (peer, expected) in cases {
+            assert_eq!(may_have_the_turn(peer, 990), expected, "{peer:?}");
+        }
+    }
 }

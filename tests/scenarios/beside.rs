@@ -10,8 +10,7 @@ use rosterd::sandbox::{Fault, FaultKind};
 use serde_json::Value;
 
 use crate::daemon::{Daemon, check_log, in_mailchimp, patient_stage, signal, stage, website_in_the_way};
-use crate::program::Rights;
-use crate::program::{command, grant, run};
+use crate::program::{PROGRAM, Rights, can_be_nobody, command, command_as, grant, is_root, run};
 use crate::stage::Stage;
 
 /// Nothing happens by itself within a test.
@@ -331,6 +330,12 @@ fn no_cycle_begins_while_the_daemon_stands_aside_and_every_one_that_was_asked_fo
     let sync = begin(&stage, &["--json"]);
     daemon.until_said(ASKED);
     assert_eq!(cycles(&stage), before);
+    // One at a time: who comes second is told so at once.
+    let mut second = UnixStream::connect(stage.path("state.db.sock")).unwrap();
+    second.write_all(b"{\"version\":1,\"ask\":\"stand_aside\"}\n").unwrap();
+    let mut heard = String::new();
+    second.read_to_string(&mut heard).unwrap();
+    assert!(heard.contains("refused") && heard.contains("another command"), "{heard}");
     drop(aside);
     let (exit, printed, complaint) = finish(sync);
     assert_eq!((exit, number(&printed)), (Some(0), before + 1), "{complaint}");
@@ -340,4 +345,33 @@ fn no_cycle_begins_while_the_daemon_stands_aside_and_every_one_that_was_asked_fo
     daemon.signal("TERM");
     assert_eq!(daemon.ended(), Some(0), "whoever has the turn keeps nobody from stopping");
     assert_eq!(run(&mut stage, "rosterd sync").exit, 0);
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "a test says what it skipped")]
+fn who_may_only_ask_for_cycles_cannot_keep_them_from_beginning() {
+    if !is_root() || !can_be_nobody() {
+        println!("skipped: only root can become somebody else");
+        return;
+    }
+    let stage = stage();
+    let _daemon = at_rest(&stage);
+    // A member of the group: the state is theirs to write here, too, and the daemon is not.
+    for name in
+        ["", "state.db", "state.db-wal", "state.db-shm", "state.db.lock", "registrations.db", "state.db.sock"]
+    {
+        let mode = if name.is_empty() { 0o770 } else { 0o660 };
+        std::fs::set_permissions(stage.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let as_member = |words: &[&str]| {
+        let mut setpriv = std::process::Command::new("setpriv");
+        setpriv.args(["--reuid=65534", "--regid=0", "--clear-groups", PROGRAM]);
+        let mut command = command_as(&stage, setpriv);
+        command.args(words).env("ROSTERD_LOG", "off").stdout(Stdio::piped()).stderr(Stdio::piped());
+        finish(command.spawn().unwrap())
+    };
+    assert_eq!(as_member(&["sync"]).0, Some(0));
+    let (exit, _, complaint) = as_member(&["member", "erase", "ben@alliance.test", "--yes"]);
+    assert!(exit == Some(1) && complaint.contains("for root and for the user"), "{complaint}");
+    assert!(stage.audience.sandbox.member("ben@alliance.test").is_some());
 }

@@ -66,8 +66,8 @@ pub(super) async fn run(
             return Ok(Ending::Done);
         }
     }
-    let Alone { cycle, erasing, daemon } = Alone::with(&settings, email).await?;
-    erase(&cycle, &erasing).await?;
+    let Alone { cycle, erasing, mut daemon } = Alone::with(&settings, email).await?;
+    erase(&cycle, &erasing, &mut daemon).await?;
     drop(daemon);
     report(&erasing, output)?;
     Ok(Ending::Done)
@@ -203,20 +203,35 @@ async fn stood_aside(mut answers: Answers) -> Result<Answers, Fault> {
     Ok(answers)
 }
 
-async fn erase(cycle: &Cycle, erasing: &Erasing) -> Result<(), Fault> {
+async fn erase(cycle: &Cycle, erasing: &Erasing, daemon: &mut Option<Answers>) -> Result<(), Fault> {
     for contact in &erasing.contacts {
+        still_aside(daemon).await?;
         match cycle.remote.delete_permanently(contact).await {
             // Gone since it was read.
             Err(AudienceError::Refused(refusal)) if refusal.class == RefusalClass::Missing => (),
             answer => answer.map_err(Fault::failed)?,
         }
     }
+    still_aside(daemon).await?;
     cycle.local.erase(&erasing.rows).await.map_err(Fault::of_register)?;
     // Before the state, which is how whoever comes again finds what is left; once more after it, for what came meanwhile.
     forget_events(cycle, erasing).await?;
+    still_aside(daemon).await?;
     let outcome = what(erasing);
     cycle.state.erase_member(erasing.member, outcome, cycle.clock.now()).await.map_err(Fault::failed)?;
     forget_events(cycle, erasing).await
+}
+
+/// Refuses to go on where the daemon no longer stands aside: a cycle could bring back what was taken away.
+async fn still_aside(daemon: &mut Option<Answers>) -> Result<(), Fault> {
+    if let Some(daemon) = daemon
+        && !daemon.still_holds().await
+    {
+        return Err(Fault::failed(anyhow::anyhow!(
+            "the daemon no longer stands aside, and not everything is erased: run this again, which finds what is left"
+        )));
+    }
+    Ok(())
 }
 
 /// Erases what events say of the addresses where it lies beside the state.
