@@ -211,6 +211,17 @@ pub async fn one_cycle(cycle: &Cycle, rhythm: Rhythm, desk: &Desk, health: &watc
 }
 
 impl Health {
+    /// No cycle can even begin: that is a failure like any other, after which nobody is asked oftener than at growing distances.
+    pub fn could_not_begin(&mut self, error: String) {
+        self.failures += 1;
+        self.error = Some(error);
+    }
+
+    /// What kept cycles from beginning is over.
+    pub fn can_begin(&mut self) {
+        (self.failures, self.error) = (0, None);
+    }
+
     /// Takes up how a cycle ended.
     fn take_up(&mut self, scope: Scope, result: Result<Report, CycleError>, now: Timestamp, took: Duration) {
         self.turns += 1;

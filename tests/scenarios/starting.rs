@@ -2,6 +2,9 @@
 
 use std::net::TcpListener;
 
+use rosterd::clock::Clock;
+use rosterd::intake::{Received, Source, Spool};
+
 use crate::daemon::{Daemon, EVERY_SECOND, stage};
 use crate::program::run;
 use crate::stage::Stage;
@@ -9,6 +12,8 @@ use crate::supervised::Manager;
 
 /// What is said of a start that waits.
 const WAITS: &str = "the start waits";
+/// What is said of a register that cannot be opened.
+const TRIED: &str = "no cycle can begin yet";
 
 /// Has the HTTP interface listen at an address that somebody else has until the listener is dropped.
 fn taken_address(stage: &Stage) -> TcpListener {
@@ -67,6 +72,31 @@ fn a_start_that_waits_can_be_told_to_stop() {
     for_the_state.until_said(WAITS);
     for_the_state.signal("INT");
     assert_eq!(for_the_state.ended(), Some(0));
+}
+
+#[test]
+fn no_event_shortens_the_wait_for_a_register_that_is_away() {
+    // Each event had the register tried again at once.
+    let mut stage = stage();
+    stage.configure("\n[sync]\ninterval = \"1h\"\n");
+    let path = stage.path("rosterd.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("[mailchimp]", "busy_timeout = \"50ms\"\n[mailchimp]")).unwrap();
+    stage.register.lock();
+    let mut daemon = Daemon::start(&stage);
+    daemon.until_said(TRIED);
+    let spool = Spool::beside(&stage.path("state.db"));
+    for number in 0..5 {
+        let body = format!("type=profile&data[email]=e{number}%40alliance.test");
+        spool.put(&[Received { source: Source::Spool, at: Clock::System.now(), body }]).unwrap();
+        daemon.until_said("events were received");
+    }
+    assert_eq!(run(&mut stage, "rosterd sync").exit, 1);
+    daemon.until_said(TRIED);
+    let tries = daemon.log.iter().filter(|line| line.contains(TRIED)).count();
+    assert_eq!(tries, 2, "at the start, and for whoever asked:\n{}", daemon.log.join("\n"));
+    stage.register.unlock();
+    assert_eq!(run(&mut stage, "rosterd sync").exit, 0);
 }
 
 #[test]

@@ -137,7 +137,9 @@ async fn prove(settings: &Settings, spool: &Spool) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Takes events up as they come. While cycles fail nobody is called: events must not have Mailchimp asked more often.
+/// Takes events up as they come. While cycles fail, or cannot begin, nobody is called: events must not have either side asked
+/// more often than the growing distances allow, and are looked at by the next cycle that works. Who asks for a cycle by
+/// name (`rosterd sync`) is tried for at once.
 async fn take_up_all(
     state: State,
     spool: Spool,

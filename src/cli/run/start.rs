@@ -16,7 +16,7 @@ use crate::cycle::Cycle;
 use crate::daemon::{Ended, Signals, Surroundings};
 use crate::registrations::RegisterError;
 use crate::state::{CycleKind, State, StateError};
-use crate::worker::{Failure, pause_after};
+use crate::worker::{Failure, Health, pause_after};
 
 /// What another process on this machine lets go of is looked at this often at first, and at growing distances later.
 const SOON: Duration = Duration::from_secs(1);
@@ -108,7 +108,10 @@ impl Start<'_> {
                 ended = signals.next() => Err(ended),
             };
             let ended = match opened {
-                Ok(Ok(there)) => return Ok(Some(there)),
+                Ok(Ok(there)) => {
+                    surroundings.health.send_modify(Health::can_begin);
+                    return Ok(Some(there));
+                }
                 Ok(Err(Trouble::Stays(fault))) => return Err(fault),
                 Ok(Err(Trouble::Passes(error))) => {
                     failures += 1;
@@ -116,6 +119,7 @@ impl Start<'_> {
                     if pace == Pace::Far || said.as_ref() != Some(&error) {
                         note(pace, state, &error).await;
                     }
+                    surroundings.health.send_modify(|health| health.could_not_begin(error.clone()));
                     let failure = Failure { said: error.clone(), misconfigured: false };
                     surroundings.desk.refuse(&failure);
                     surroundings.supervisor.waiting(&error, pause);
