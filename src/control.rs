@@ -43,7 +43,7 @@ mod server;
 
 use std::path::PathBuf;
 
-pub use client::{Answers, ask, is_answered};
+pub use client::{Answers, ask, is_answered, knock};
 pub use message::{Answer, Ask, VERSION};
 pub use place::socket_path;
 pub use server::{ControlSocket, serve};

@@ -9,6 +9,7 @@ use crate::cli::output::{operations, print_json, put, say};
 use crate::cli::wiring::shared_state;
 use crate::cli::{Cli, HeldArgs, HoldArgs};
 use crate::clock::Clock;
+use crate::control::knock;
 use crate::cycle::ADOPTION;
 use crate::state::{Decision, HeldOperation, HoldSummary, Pause, State, StateError};
 
@@ -48,6 +49,7 @@ pub(super) async fn approve(cli: &Cli, args: &HoldArgs) -> Result<Ending, Fault>
     let state = shared_state(cli).await?;
     let id = resolve(&state, &args.id).await?;
     let hold = state.approve(id, Clock::System.now()).await.map_err(undecidable)?;
+    knock(state.path()).await;
     let paused = state.paused().await.map_err(Fault::failed)? != Pause::Running;
     if args.output.json {
         print_json(&decided_json(&hold))?;

@@ -8,6 +8,7 @@ use crate::cli::output::{print_json, say};
 use crate::cli::wiring::shared_state;
 use crate::cli::{Cli, Output};
 use crate::clock::Clock;
+use crate::control::knock;
 use crate::state::Pause;
 
 /// Pauses the writes; somebody's earlier pause keeps its time.
@@ -19,6 +20,7 @@ pub(super) async fn pause(cli: &Cli, output: Output) -> Result<Ending, Fault> {
         Pause::Running => Clock::System.now(),
     };
     state.set_paused(Pause::Paused(since)).await.map_err(Fault::failed)?;
+    knock(state.path()).await;
     if output.json {
         print_json(&json!({ "paused": true, "paused_since": since }))?;
         return Ok(Ending::Done);
@@ -37,6 +39,7 @@ pub(super) async fn resume(cli: &Cli, output: Output) -> Result<Ending, Fault> {
     let state = shared_state(cli).await?;
     let before = state.paused().await.map_err(Fault::failed)?;
     state.set_paused(Pause::Running).await.map_err(Fault::failed)?;
+    knock(state.path()).await;
     if output.json {
         print_json(&json!({ "paused": false, "paused_since": null }))?;
         return Ok(Ending::Done);

@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use crate::control::message::{LONGEST_REQUEST, read_line, write_line};
 use crate::control::place::{connect, socket_path};
 use crate::control::{Answer, Ask, ControlError};
+use crate::worker::CycleWanted;
 
 /// A daemon that lives says something every few seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,6 +46,25 @@ pub async fn ask(state: &Path, ask: &Ask) -> Result<Option<Answers>, ControlErro
         Ok(written) => written.map_err(failed)?,
     }
     Ok(Some(Answers { stream: BufReader::new(stream), patience: PATIENCE, ended: false }))
+}
+
+/// How long somebody waits who only lets the daemon know.
+const KNOCK: Duration = Duration::from_secs(2);
+
+/// Has a running daemon look at the stores at once. Where none runs, or none can be asked, whatever there is to be seen is
+/// seen by the next cycle.
+pub async fn knock(state: &Path) {
+    let knocking = async {
+        match ask(state, &Ask::Sync(CycleWanted::default())).await {
+            // Hanging up afterwards takes nothing back.
+            Ok(Some(mut answers)) => answers.next().await.map(drop),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        }
+    };
+    if let Ok(Err(error)) = tokio::time::timeout(KNOCK, knocking).await {
+        tracing::debug!(error = error.to_string(), "the daemon was not woken: its next cycle sees it");
+    }
 }
 
 /// Whether a daemon of the state at `state` listens, for us or for others.

@@ -124,6 +124,38 @@ fn what_is_held_paused_or_set_aside_is_told_as_without_a_daemon() {
 }
 
 #[test]
+fn what_somebody_decides_begins_at_once() {
+    // It waited for the next tick.
+    let mut stage = Stage::build();
+    let lines = ["email  first_name", "ada@alliance.test  Ada", "ben@alliance.test  Ben"].map(str::to_owned);
+    stage.register.fill(&crate::table::Table::parse(&lines), &[]);
+    let mut daemon = at_rest(&stage);
+    let (hold, _) = stage.holds().remove(0);
+    assert_eq!(run(&mut stage, &format!("rosterd approve {hold}")).exit, 0);
+    daemon.until_said("cycle done");
+    assert_eq!(in_mailchimp(&stage, 1), ["Ben", "subscribed"]);
+
+    assert_eq!(run(&mut stage, "rosterd pause").exit, 0);
+    daemon.until_said(ASKED);
+    stage.register.change(1, "first_name", "Augusta");
+    assert_eq!(run(&mut stage, "rosterd resume").exit, 0);
+    daemon.until_said(ASKED);
+    daemon.until("the edit is in Mailchimp", |_| in_mailchimp(&stage, 0)[0] == "Augusta");
+
+    let refused = FaultKind::Refused(
+        400,
+        "Invalid Resource".into(),
+        "ben@alliance.test looks fake or invalid, please enter a real email address.".into(),
+    );
+    stage.audience.sandbox.faults().add(Fault::new(refused).always().on_method(Method::Patch));
+    stage.register.change(2, "first_name", "Benjamin");
+    assert_eq!(run(&mut stage, "rosterd sync").exit, 4);
+    stage.audience.sandbox.faults().clear();
+    assert_eq!(run(&mut stage, "rosterd member retry ben@alliance.test").exit, 0);
+    daemon.until("the edit is in Mailchimp", |_| in_mailchimp(&stage, 1)[0] == "Benjamin");
+}
+
+#[test]
 fn why_no_cycle_can_work_is_told_with_the_exit_code_of_a_sync_alone() {
     let mut stage = stage();
     let _daemon = at_rest(&stage);

@@ -8,6 +8,7 @@ use crate::cli::output::{print_json, say};
 use crate::cli::wiring::shared_state;
 use crate::cli::{Cli, Output};
 use crate::clock::Clock;
+use crate::control::knock;
 use crate::model::EmailAddress;
 use crate::state::{Parked, Pause, State};
 
@@ -25,6 +26,9 @@ pub(super) async fn run(cli: &Cli, email: &EmailAddress, output: Output) -> Resu
         if state.retry(trio.id, now).await.map_err(Fault::failed)? {
             retried.extend(parked);
         }
+    }
+    if !retried.is_empty() {
+        knock(state.path()).await;
     }
     if output.json {
         let parks: Vec<_> = retried
