@@ -35,6 +35,7 @@ use crate::web::api::Answers;
 use crate::worker::{self, Desk};
 
 pub use failures::Failures;
+pub use metrics::Scrapes;
 pub use requests::Requests;
 pub use secrets::Signing;
 
@@ -47,8 +48,10 @@ pub struct Web {
     pub health: watch::Receiver<worker::Health>,
     /// What of the configuration it goes by; changes when that is read again.
     pub terms: watch::Receiver<Terms>,
-    /// Our own memory.
+    /// Our own memory, for what is written.
     pub state: State,
+    /// The same by a connection of its own: whoever reads waits for no cycle, and no cycle for them.
+    pub reader: State,
     /// What was asked of Mailchimp.
     pub meter: Meter,
     /// What was asked of the interface.
@@ -61,6 +64,8 @@ pub struct Web {
     pub events: Arc<EventCounts>,
     /// How many more requests may fail.
     pub failures: Arc<Failures>,
+    /// What the metrics last read of the state.
+    pub scrapes: Arc<Scrapes>,
     /// Where a cycle is asked for.
     pub desk: Desk,
     /// What the command line can tell.

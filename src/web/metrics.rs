@@ -5,13 +5,14 @@
 //! process would mix what two daemons of one test count. Nothing in it names a person.
 
 use std::fmt::{Display, Write};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::aside::aside;
 use crate::intake::{Lying, Spool};
@@ -30,7 +31,7 @@ const SIDES: [&str; 2] = ["local", "remote"];
 /// Everything that is counted; 503 where the state cannot be read.
 pub(super) async fn metrics(State(web): State<Web>) -> Response {
     let now = web.clock.now();
-    match of_state(&web.state, now).await {
+    match web.scrapes.of(&web.reader, now).await {
         Ok(of_state) => {
             let mut page = Page::default();
             page.build();
@@ -49,7 +50,29 @@ pub(super) async fn metrics(State(web): State<Web>) -> Response {
     }
 }
 
+/// What was last read of the state: it is read by one at a time, and by nobody again within a second.
+#[derive(Debug, Default)]
+pub struct Scrapes(tokio::sync::Mutex<Option<(Timestamp, Arc<OfState>)>>);
+
+/// How long what was read is told again.
+const TOLD_AGAIN: SignedDuration = SignedDuration::from_secs(1);
+
+impl Scrapes {
+    async fn of(&self, state: &state::State, now: Timestamp) -> Result<Arc<OfState>, StateError> {
+        let mut last = self.0.lock().await;
+        match &*last {
+            Some((read_at, read)) if now.duration_since(*read_at).abs() < TOLD_AGAIN => Ok(Arc::clone(read)),
+            Some(_) | None => {
+                let read = Arc::new(of_state(state, now).await?);
+                *last = Some((now, Arc::clone(&read)));
+                Ok(read)
+            }
+        }
+    }
+}
+
 /// What the state knows.
+#[derive(Debug)]
 struct OfState {
     counts: state::Counts,
     parked: Vec<(String, u64)>,

@@ -29,5 +29,6 @@ mod unusable;
 mod walks;
 mod weather;
 mod web_events;
+mod web_reading;
 mod web_webhook;
 mod world;

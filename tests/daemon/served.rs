@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use rosterd::intake::{Spool, attend, keep_letterbox};
 use rosterd::mailchimp::meter::Meter;
 use rosterd::mailchimp::provision::ProvisionAudience;
-use rosterd::state::keep_signing_secret;
+use rosterd::state::{State, keep_signing_secret};
 use rosterd::web::api::{Answers, Untold, Verdict};
 use rosterd::web::{self, Requests, Terms, Web};
 use rosterd::worker::{Desk, Health, Rhythm, work};
@@ -59,12 +59,14 @@ impl Served {
             health: health.subscribe(),
             terms: terms.subscribe(),
             state: world.cycle.state.clone(),
+            reader: State::open_shared(world.cycle.state.path()).await.unwrap(),
             meter: Meter::default(),
             requests: Requests::default(),
             letterbox,
             signing: Arc::default(),
             events: Arc::default(),
             failures: Arc::default(),
+            scrapes: Arc::default(),
             desk: desk.clone(),
             answers: Arc::new(Mute),
         };

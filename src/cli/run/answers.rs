@@ -25,13 +25,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Told {
     state: State,
+    /// The same by a connection that no cycle uses.
+    reader: State,
     settings: watch::Receiver<Settings>,
 }
 
 impl Told {
     /// Tells by whatever configuration is in force.
-    pub(super) fn new(state: State, settings: watch::Receiver<Settings>) -> Self {
-        Self { state, settings }
+    pub(super) fn new(state: State, reader: State, settings: watch::Receiver<Settings>) -> Self {
+        Self { state, reader, settings }
     }
 
     fn settings(&self) -> Settings {
@@ -45,7 +47,7 @@ impl Told {
                 Untold::Unknown(format!("this names nobody: {error}, nor is it a hash of one"))
             }),
             Some(hash) => {
-                let known = self.state.address_of(hash).await.map_err(failed)?;
+                let known = self.reader.address_of(hash).await.map_err(failed)?;
                 known.ok_or_else(|| {
                     Untold::Unknown("nobody who is known has an address of this hash".to_owned())
                 })
@@ -58,17 +60,17 @@ impl Told {
 impl Answers for Told {
     async fn status(&self) -> Result<Value, Untold> {
         let settings = self.settings();
-        let overview = stand(&self.state, Some(&settings), Clock::System.now()).await.map_err(failed)?;
+        let overview = stand(&self.reader, Some(&settings), Clock::System.now()).await.map_err(failed)?;
         Ok(json!(overview))
     }
 
     async fn member(&self, name: &str) -> Result<Value, Untold> {
         let email = self.address(name).await?;
         let shown =
-            told(self.settings(), &self.state, &email, PATIENCE).await.map_err(|fault| fault_of(&fault))?;
+            told(self.settings(), &self.reader, &email, PATIENCE).await.map_err(|fault| fault_of(&fault))?;
         match shown {
             Some(member) => Ok(member),
-            None => match nobody(&self.state, &email).await {
+            None => match nobody(&self.reader, &email).await {
                 Ok(fault) => Err(Untold::Unknown(format!("{:#}", fault.error()))),
                 Err(fault) => Err(fault_of(&fault)),
             },

@@ -58,6 +58,7 @@ impl Serving {
     ) -> Result<Self, Fault> {
         let spool = Spool::beside(state.path());
         prove(settings, &spool).await?;
+        let reader = State::open_shared(state.path()).await.map_err(Fault::of_state)?;
         let written = Arc::new(Notify::new());
         let (letterbox, keeping) = keep_letterbox(spool.clone(), written.clone());
         let terms = watch::Sender::new(terms(settings));
@@ -67,14 +68,16 @@ impl Serving {
             health: surroundings.health.subscribe(),
             terms: terms.subscribe(),
             state: state.clone(),
+            reader: reader.clone(),
             meter: surroundings.meter.clone(),
             requests: Requests::default(),
             letterbox,
             signing: Arc::default(),
             events: Arc::default(),
             failures: Arc::default(),
+            scrapes: Arc::default(),
             desk: surroundings.desk.clone(),
-            answers: Arc::new(Told::new(state.clone(), in_force.subscribe())),
+            answers: Arc::new(Told::new(state.clone(), reader, in_force.subscribe())),
         };
         let attending = tokio::spawn(take_up_all(
             state.clone(),
