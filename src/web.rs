@@ -22,7 +22,8 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use secrecy::SecretString;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,7 @@ use crate::state::State;
 use crate::web::api::Answers;
 use crate::worker::{self, Desk};
 
+pub use bodies::Bodies;
 pub use failures::Failures;
 pub use metrics::Scrapes;
 pub use requests::Requests;
@@ -64,6 +66,8 @@ pub struct Web {
     pub events: Arc<EventCounts>,
     /// How many more requests may fail.
     pub failures: Arc<Failures>,
+    /// The room for their bodies.
+    pub bodies: Bodies,
     /// What the metrics last read of the state.
     pub scrapes: Arc<Scrapes>,
     /// Where a cycle is asked for.
@@ -81,10 +85,26 @@ pub struct Terms {
     pub webhook_path_secret: Option<SecretString>,
     /// What Mailchimp signs with, where the configuration says so.
     pub webhook_signing_secret: Option<SecretString>,
+    /// What the configuration said before, and since when it does no more.
+    pub webhook_signing_secret_before: Option<(SecretString, Timestamp)>,
     /// Opens the whole API.
     pub api_token: Option<SecretString>,
     /// Opens the posting of events.
     pub events_token: Option<SecretString>,
+}
+
+impl Terms {
+    /// These in the place of `old` ones: what those had Mailchimp sign with is remembered where it is another secret now.
+    pub fn after(self, old: &Self, now: Timestamp) -> Self {
+        let exposed = |terms: &Self| {
+            terms.webhook_signing_secret.as_ref().map(|secret| secret.expose_secret().to_owned())
+        };
+        let webhook_signing_secret_before = match &old.webhook_signing_secret {
+            Some(before) if exposed(&self) != exposed(old) => Some((before.clone(), now)),
+            Some(_) | None => old.webhook_signing_secret_before.clone(),
+        };
+        Self { webhook_signing_secret_before, ..self }
+    }
 }
 
 /// What came of events and requests since the start.
@@ -100,6 +120,8 @@ pub struct EventCounts {
     pub forged: AtomicU64,
     /// Calls of the webhook that held no event.
     pub not_understood: AtomicU64,
+    /// Calls of the webhook that were rightly signed, and longer than what is taken.
+    pub too_long: AtomicU64,
     /// Requests that were refused, forged calls among them.
     pub refused: AtomicU64,
 }

@@ -20,7 +20,6 @@ use serde_json::{Map, Value, json};
 use crate::mailchimp::refusal::chain;
 use crate::web::Web;
 use crate::web::api::problem::Problem;
-use crate::web::bodies::whole;
 use crate::web::failures::Trusted;
 use crate::web::secrets::{are_equal, bearer};
 use crate::worker::{CycleWanted, Stage, Ticket};
@@ -117,7 +116,7 @@ async fn description() -> Response {
 
 /// Asks for a cycle, and answers with its report; with 202 where it has not ended by then.
 async fn sync(State(web): State<Web>, request: Request) -> Result<Response, Problem> {
-    let wanted = wanted(request.into_body()).await?;
+    let wanted = wanted(&web, request.into_body()).await?;
     let asked = wanted.ask(&web.desk, &web.state, web.clock.now()).await;
     let mut ticket = asked.map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, chain(&error)))?;
     tracing::info!("a cycle is asked for by another program");
@@ -138,10 +137,16 @@ async fn sync(State(web): State<Web>, request: Request) -> Result<Response, Prob
     }
 }
 
-async fn wanted(body: Body) -> Result<CycleWanted, Problem> {
-    let body = whole(body, BODY_BYTES)
-        .await
-        .map_err(|status| Problem::new(status, "the body is too long or broke off"))?;
+async fn wanted(web: &Web, body: Body) -> Result<CycleWanted, Problem> {
+    let body = web.bodies.whole(body, BODY_BYTES).await;
+    let body = body
+        .map_err(|status| match status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                Problem::new(status, "too much is being sent at once: come again")
+            }
+            status => Problem::new(status, "the body is too long or broke off"),
+        })?
+        .bytes;
     if body.is_empty() {
         return Ok(CycleWanted::default());
     }
@@ -177,6 +182,7 @@ async fn approve(State(web): State<Web>, Path(id): Path<String>) -> Result<Respo
 }
 
 async fn reject(State(web): State<Web>, Path(id): Path<String>) -> Result<Response, Problem> {
+    // Nothing begins by it: what it lists stays back.
     Ok(answer(StatusCode::OK, &web.answers.decide(&id, Verdict::Reject).await?))
 }
 

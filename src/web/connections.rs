@@ -100,12 +100,18 @@ fn is_the_clients(error: &io::Error) -> bool {
 async fn answer(stream: TcpStream, router: Router, limits: Limits, place: Place, stop: CancellationToken) {
     let leave = place.leave.clone();
     let router = TowerToHyperService::new(router);
+    let has_failed_too_often = CancellationToken::new();
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let busy = place.busy();
+        let (busy, has_failed_too_often) = (place.busy(), has_failed_too_often.clone());
         let answered = router.call(request);
         Box::pin(async move {
             let answered = tokio::time::timeout(limits.answer_within, answered).await;
             drop(busy);
+            if let Ok(Ok(answered)) = &answered
+                && answered.status() == StatusCode::TOO_MANY_REQUESTS
+            {
+                has_failed_too_often.cancel();
+            }
             answered.unwrap_or_else(|_| Ok(StatusCode::REQUEST_TIMEOUT.into_response()))
         })
     });
@@ -125,6 +131,10 @@ async fn answer(stream: TcpStream, router: Router, limits: Limits, place: Place,
     if !is_over {
         Pin::new(&mut connection).graceful_shutdown();
         let _ = (&mut connection).await;
+    }
+    // Whether they get to read why is no matter any more.
+    if has_failed_too_often.is_cancelled() {
+        return;
     }
     let stream = connection.into_parts().io.into_inner();
     let lingering = tokio::time::timeout(LINGERING, read_away(stream));

@@ -8,7 +8,6 @@ use serde_json::json;
 use crate::intake::{Received, Source};
 use crate::mailchimp::webhook::split;
 use crate::web::Web;
-use crate::web::bodies::whole;
 use crate::web::secrets::{are_equal, bearer};
 
 /// A thousand events of a thousand bytes.
@@ -24,11 +23,11 @@ pub(super) async fn receive(State(web): State<Web>, headers: HeaderMap, request:
             status.into_response()
         };
     }
-    let body = match whole(request.into_body(), BODY_BYTES).await {
+    let body = match web.bodies.whole(request.into_body(), BODY_BYTES).await {
         Ok(body) => body,
         Err(status) => return status.into_response(),
     };
-    let bodies = match split(&body) {
+    let bodies = match split(&body.bytes) {
         Ok(bodies) => bodies,
         Err(error) => return answer(StatusCode::BAD_REQUEST, &json!({ "error": error.to_string() })),
     };

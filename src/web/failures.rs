@@ -1,12 +1,12 @@
 //! Requests that fail: answered for what they are up to a rate, and briefly beyond it.
 //!
-//! Whoever shows the right secret never meets the limit, whatever others do: behind a proxy all of them have one address.
+//! Beyond it the connection is closed, and nothing more is read from it. Whoever shows the right secret never meets the limit, whatever others do: behind a proxy all of them have one address.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
@@ -17,6 +17,9 @@ use crate::web::Web;
 const AT_ONCE: u32 = 60;
 /// One more may fail after this long.
 const ONE_EACH: SignedDuration = SignedDuration::from_secs(1);
+
+/// Seconds after which what found no room, or could not be stored, may come again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// How many more may fail.
 #[derive(Debug, Default)]
@@ -48,7 +51,10 @@ pub(super) struct Trusted;
 
 /// Limits what fails.
 pub(super) async fn limit(State(web): State<Web>, request: Request, next: Next) -> Response {
-    let answered = next.run(request).await;
+    let mut answered = next.run(request).await;
+    if answered.status() == StatusCode::SERVICE_UNAVAILABLE {
+        answered.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
     if !answered.status().is_client_error() || answered.extensions().get::<Trusted>().is_some() {
         return answered;
     }
@@ -58,7 +64,8 @@ pub(super) async fn limit(State(web): State<Web>, request: Request, next: Next) 
         tracing::warn!(status, "a request was refused");
         return answered;
     }
-    StatusCode::TOO_MANY_REQUESTS.into_response()
+    // Nothing more is heard of whoever it is on this connection, the rest of their body neither.
+    (StatusCode::TOO_MANY_REQUESTS, [(header::CONNECTION, "close")]).into_response()
 }
 
 #[cfg(test)]

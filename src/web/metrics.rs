@@ -180,6 +180,7 @@ impl Page {
             ("stale", &events.stale),
             ("forged", &events.forged),
             ("not_understood", &events.not_understood),
+            ("too_long", &events.too_long),
         ] {
             self.sample("rosterd_events_total", &[("outcome", outcome)], count.load(Ordering::Relaxed));
         }

@@ -10,7 +10,7 @@ use rosterd::mailchimp::meter::Meter;
 use rosterd::mailchimp::provision::ProvisionAudience;
 use rosterd::state::{State, keep_signing_secret};
 use rosterd::web::api::{Answers, Untold, Verdict};
-use rosterd::web::{self, Requests, Terms, Web};
+use rosterd::web::{self, Bodies, Requests, Terms, Web};
 use rosterd::worker::{Desk, Health, Rhythm, work};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -66,6 +66,7 @@ impl Served {
             signing: Arc::default(),
             events: Arc::default(),
             failures: Arc::default(),
+            bodies: Bodies::default(),
             scrapes: Arc::default(),
             desk: desk.clone(),
             answers: Arc::new(Mute),
@@ -183,6 +184,7 @@ fn terms() -> Terms {
         interval: NEVER,
         webhook_path_secret: Some(SecretString::from(PATH_SECRET)),
         webhook_signing_secret: None,
+        webhook_signing_secret_before: None,
         api_token: Some(SecretString::from(API_TOKEN)),
         events_token: Some(SecretString::from(EVENTS_TOKEN)),
     }

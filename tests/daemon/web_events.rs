@@ -1,7 +1,12 @@
 //! Events that others forward: who may, in which form, and what a program can do while no daemon runs.
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use rosterd::intake::{Received, Source};
 use rosterd::reconcile::policy::Policy;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::served::{API_TOKEN, EVENTS_TOKEN, Served};
 use crate::world::World;
@@ -96,6 +101,64 @@ async fn a_thousand_idle_connections_keep_no_event_out() {
     assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(served.get("/readyz").await, (200, "ready\n".to_owned()));
     assert_eq!(served.get("/healthz").await, (200, "alive\n".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_fails_too_often_is_heard_no_further() {
+    let served = served().await;
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer wrong\r\ncontent-length: 0\r\n\r\n"
+    );
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 512];
+        let length = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]).to_lowercase();
+        if answer.starts_with("http/1.1 429") {
+            assert!(answer.contains("connection: close"), "{answer}");
+            assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0, "it is closed at once");
+            return;
+        }
+        assert!(answer.starts_with("http/1.1 401"), "{answer}");
+    }
+    panic!("nobody is limited");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_still_coming_take_no_more_room_than_there_is_for_all() {
+    let served = served().await;
+    let length = 1 << 20;
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {EVENTS_TOKEN}\r\ncontent-length: {length}\r\n\r\n"
+    );
+    // Sixteen have room at most, and who comes in between may take it from one of them.
+    let (head, body) = (head.as_bytes(), vec![b'a'; length - 1]);
+    let answered = async || {
+        let (mut reader, mut writer) = TcpStream::connect(served.address).await.unwrap().into_split();
+        let sending = async {
+            // Whoever is refused early need not be listened to until the end.
+            let _ = writer.write_all(head).await;
+            let _ = writer.write_all(&body).await;
+            std::future::pending::<()>().await;
+        };
+        let mut answer = vec![0; 512];
+        tokio::select! {
+            length = reader.read(&mut answer) => {
+                String::from_utf8_lossy(&answer[..length.unwrap()]).to_lowercase()
+            }
+            () = sending => String::new(),
+        }
+    };
+    let mut answers: FuturesUnordered<_> = (0..20).map(|_| answered()).collect();
+    for _ in 0..4 {
+        let answer = answers.next().await.unwrap();
+        assert!(answer.starts_with("http/1.1 503") && answer.contains("retry-after: 1"), "{answer}");
+    }
+    drop(answers);
+    let form = format!("type=campaign&data[id]={}", "1".repeat(100));
+    let room = async { while post(&served, EVENTS_TOKEN, &form).await.0 != 200 {} };
+    tokio::time::timeout(std::time::Duration::from_secs(30), room).await.expect("no room was made");
 }
 
 /// A thousand, or as many as this machine lets a process have beside the other end of them.

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use rosterd::reconcile::policy::Policy;
 use rosterd::sandbox::FormEntry;
+use rosterd::web::Terms;
 
 use crate::served::{PATH_SECRET, Served};
 use crate::world::World;
@@ -178,4 +179,45 @@ async fn what_is_no_event_or_too_much_is_no_reason_to_send_it_again() {
     assert_eq!(served.call(None, &"a=b&".repeat(100_000)).await, 413);
     let (status, _) = served.post("/healthz", &[], "").await;
     assert_eq!(status, 405);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_mailchimp_signed_is_not_sent_again_because_it_is_long() {
+    // It was answered 413, sent again for 75 minutes, and in the end the webhook was switched off.
+    let served = served().await;
+    served.keep("secret");
+    let long = format!("{}&data[merges][NOTE]={}", event("profile", &email(1)), "a".repeat(400_000));
+    assert_eq!(served.call(Some(&served.sign("secret", 0, &long)), &long).await, 200);
+    assert_eq!(served.call(Some(&served.sign("other", 0, &long)), &long).await, 403);
+    assert_eq!(served.call(None, &long).await, 403);
+    assert_eq!(served.call(Some(&served.sign("secret", 0, "")), &"a".repeat(2 << 20)).await, 413);
+    assert_eq!(served.web.events.too_long.load(Ordering::Relaxed), 1);
+    assert_eq!(served.kept(), [""; 0], "polling finds it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_configured_secret_changes_the_one_before_it_counts_too() {
+    let served = served().await;
+    let body = event("unsubscribe", &email(1));
+    let reload = |secret: Option<&str>| {
+        let now = served.world.clock.now();
+        served.configure(|terms| {
+            let new = Terms { webhook_signing_secret: secret.map(Into::into), ..terms.clone() };
+            *terms = new.after(terms, now);
+        });
+    };
+    for (reloaded, signed_with) in [
+        (Some("first"), "first"),
+        (Some("second"), "first"),
+        (Some("second"), "second"),
+        (Some("third"), "second"),
+        (None, "third"),
+    ] {
+        reload(reloaded);
+        let status = served.call(Some(&served.sign(signed_with, 0, &body)), &body).await;
+        assert_eq!(status, 200, "{reloaded:?} {signed_with}");
+    }
+    // What no longer counts is remembered for a second.
+    let waiting = async { while served.call(Some(&served.sign("first", 0, &body)), &body).await != 403 {} };
+    tokio::time::timeout(std::time::Duration::from_secs(30), waiting).await.unwrap();
 }

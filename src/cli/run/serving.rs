@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::daemon::Surroundings;
 use crate::intake::{Spool, attend, keep_letterbox};
 use crate::state::{State, signing_secrets};
-use crate::web::{self, Requests, Terms, Web};
+use crate::web::{self, Bodies, Requests, Terms, Web};
 use crate::worker::{Bell, Health};
 
 /// What goes on beside the worker.
@@ -75,6 +75,7 @@ impl Serving {
             signing: Arc::default(),
             events: Arc::default(),
             failures: Arc::default(),
+            bodies: Bodies::default(),
             scrapes: Arc::default(),
             desk: surroundings.desk.clone(),
             answers: Arc::new(Told::new(state.clone(), reader, in_force.subscribe())),
@@ -104,7 +105,7 @@ impl Serving {
                 old.end().await;
             }
         }
-        self.terms.send_replace(terms(settings));
+        self.terms.send_modify(|old| *old = terms(settings).after(old, Clock::System.now()));
         self.in_force.send_replace(settings.clone());
         Ok(())
     }
@@ -218,6 +219,7 @@ fn terms(settings: &Settings) -> Terms {
         interval: settings.config.sync.interval,
         webhook_path_secret: web.and_then(|web| web.webhook_path_secret.clone()),
         webhook_signing_secret: web.and_then(|web| web.webhook_signing_secret.clone()),
+        webhook_signing_secret_before: None,
         api_token: web.and_then(|web| web.api_token.clone()),
         events_token: web.and_then(|web| web.events_token.clone()),
     }

@@ -116,6 +116,10 @@ fn a_signature_holds_for_its_secret_its_body_and_its_time() {
         Signature::Right,
     );
     check(Some(&format!("{FIVE},v1={}", "0".repeat(64))), b"a=b", &["key"], 5, Signature::Right);
+    let behind =
+        |n_wrong: usize| FIVE.replace(",v1", &(format!(",v1={}", "0".repeat(64)).repeat(n_wrong) + ",v1"));
+    check(Some(&behind(3)), b"a=b", &["key"], 5, Signature::Right);
+    check(Some(&behind(4)), b"a=b", &["key"], 5, Signature::Wrong);
     check(Some(FIVE), b"a=b", &["key"], 306, Signature::Stale);
     check(Some(FIVE), b"a=b", &["key"], -296, Signature::Stale);
     check(Some(FIVE), b"a=c", &["key"], 5, Signature::Wrong);
