@@ -167,7 +167,7 @@ async fn end_all(
 ) -> Result<(), ApplyError> {
     let mut work = Work::under_way_already(operations);
     while work.next(targets).await?.is_some() {
-        work.done(deed.clone(), &targets.policy);
+        work.done(deed.clone(), targets);
     }
     work.close(targets, applied, past).await
 }
@@ -323,7 +323,7 @@ async fn settle_portion(
             }
             None => Deed::Lost("the results do not mention it".to_owned()),
         };
-        work.done(deed, &targets.policy);
+        work.done(deed, targets);
     }
     work.close(targets, applied, past).await
 }

@@ -45,7 +45,7 @@ pub(super) async fn carry_out(
                 Err(error) => refusals::sort(targets, targets.state.refusals(staged.member).await?, error).0,
             },
         };
-        work.done(deed, &targets.policy);
+        work.done(deed, targets);
     }
     let closed = work.close(targets, applied, past).await;
     stop.map_or(closed, Err)

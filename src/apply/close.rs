@@ -3,6 +3,8 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::apply::{Applied, ApplyError, Past, Targets};
 use crate::model::{EmailAddress, MemberId};
 use crate::reconcile::plan::{Operation, Planned};
@@ -11,6 +13,9 @@ use crate::state::{
     CHANGED_MEANWHILE, Closing, ContactNow, CycleId, EntryId, Outcome, Park, StagedOperation,
 };
 use crate::telemetry;
+
+/// A creation that is never answered is tried again after this long at the latest.
+const LONGEST_UNANSWERED: SignedDuration = SignedDuration::from_hours(1);
 
 /// The class of refusals that say that the audience's own schema is another than remembered.
 pub(super) const SCHEMA: &str = "schema";
@@ -28,7 +33,7 @@ pub(super) enum Deed {
     Refused(Park),
     /// It was refused in a way that says the mirror is wrong: the member is read by itself.
     Doubtful(String),
-    /// Its effect is unknown: the member is read by itself.
+    /// It may have been carried out though nobody heard so: the member is read by itself.
     Lost(String),
     /// It was not written, for a reason that does not concern the member.
     Failed(String),
@@ -80,12 +85,12 @@ impl Work {
         while let Some((_, staged)) = self.entries.get(self.next) {
             let (staged, member) = (staged.clone(), staged.member);
             if self.left.contains(&member) {
-                self.done(Deed::Skipped("waits: what came before it was not done"), &targets.policy);
+                self.done(Deed::Skipped("waits: what came before it was not done"), targets);
                 continue;
             }
             if let Entry::Vacant(place) = self.members.entry(member) {
                 let Some(trio) = targets.state.trio(member, targets.clock.now()).await? else {
-                    self.done(Deed::Skipped("the member is gone"), &targets.policy);
+                    self.done(Deed::Skipped("the member is gone"), targets);
                     continue;
                 };
                 place.insert(trio);
@@ -109,7 +114,7 @@ impl Work {
     }
 
     /// Ends the operation that is under way.
-    pub(super) fn done(&mut self, deed: Deed, policy: &crate::reconcile::policy::Policy) {
+    pub(super) fn done(&mut self, deed: Deed, targets: &Targets) {
         let Some((entry, staged)) = self.entries.get(self.next) else { return };
         self.next += 1;
         let operation = self.replaced.as_ref().unwrap_or(&staged.planned).operation.clone();
@@ -127,12 +132,17 @@ impl Work {
         match &deed {
             Deed::Done => {
                 if let Some(trio) = self.members.get_mut(&member) {
-                    move_base(trio, &operation, policy, &mut closing);
+                    move_base(trio, &operation, &targets.policy, &mut closing);
                 }
             }
             Deed::Stale(address) => closing.pending = Some((address.clone(), CHANGED_MEANWHILE.to_owned())),
             Deed::Refused(park) => closing.park = Some(park.clone()),
-            Deed::Skipped(_) | Deed::Doubtful(_) | Deed::Lost(_) | Deed::Failed(_) => (),
+            Deed::Lost(said) => {
+                closing.unheard = true;
+                let trio = self.members.get(&member);
+                closing.park = trio.and_then(|trio| unanswered(trio, &operation, said, targets.clock.now()));
+            }
+            Deed::Skipped(_) | Deed::Doubtful(_) | Deed::Failed(_) => (),
         }
         if deed != Deed::Done {
             self.left.insert(member);
@@ -142,9 +152,9 @@ impl Work {
     }
 
     /// Leaves out what was not begun: staff paused in the midst of it.
-    pub(super) fn skip_rest(&mut self, policy: &crate::reconcile::policy::Policy) {
+    pub(super) fn skip_rest(&mut self, targets: &Targets) {
         while self.next < self.entries.len() {
-            self.done(Deed::Skipped("paused before it was tried"), policy);
+            self.done(Deed::Skipped("paused before it was tried"), targets);
         }
     }
 
@@ -160,7 +170,7 @@ impl Work {
         past: &mut Past,
     ) -> Result<(), ApplyError> {
         while self.next < self.entries.len() {
-            self.done(Deed::Failed("not tried: the cycle ended before".to_owned()), &targets.policy);
+            self.done(Deed::Failed("not tried: the cycle ended before".to_owned()), targets);
         }
         for deed in &self.deeds {
             match deed {
@@ -197,6 +207,21 @@ fn move_base(
         None if matches!(operation, Operation::RemoteLeave { .. }) => ContactNow::LeftBehind,
         None => ContactNow::AsBefore,
     };
+}
+
+/// Who is set aside because no creation of theirs is ever answered: from the second on, each waits twice as long as the one
+/// before it did.
+fn unanswered(trio: &Trio, operation: &Operation, said: &str, now: Timestamp) -> Option<Park> {
+    let Operation::RemoteCreate { email, .. } = operation else { return None };
+    let tried = trio.base.iter().flat_map(|base| &base.unheard).filter_map(|write| write.creation.as_ref());
+    let before = tried.filter(|creation| creation.email == *email).map(|creation| creation.at).max()?;
+    let distance = now.duration_since(before).abs().saturating_mul(2).min(LONGEST_UNANSWERED);
+    Some(Park {
+        class: "unanswered".to_owned(),
+        title: "Mailchimp never says what came of the creation".to_owned(),
+        said: said.to_owned(),
+        retry_at: now.checked_add(distance).ok(),
+    })
 }
 
 fn outcome_of(deed: &Deed) -> Outcome {

@@ -54,17 +54,17 @@ async fn some(
             break;
         }
         if targets.is_paused().await? {
-            work.skip_rest(&targets.policy);
+            work.skip_rest(targets);
             break;
         }
         let Some((staged, trio)) = work.next(targets).await? else { break };
         match perform(targets, &staged.planned.operation, trio).await {
-            Ok(deed) => work.done(deed, &targets.policy),
+            Ok(deed) => work.done(deed, targets),
             Err(error) if error.is_permanent() => {
-                work.done(Deed::Refused(refusals::of_register(&error)), &targets.policy)
+                work.done(Deed::Refused(refusals::of_register(&error)), targets)
             }
             Err(error) => {
-                work.done(Deed::Failed(error.to_string()), &targets.policy);
+                work.done(Deed::Failed(error.to_string()), targets);
                 result = Err(error.into());
                 break;
             }

@@ -89,7 +89,7 @@ async fn one_member(
             }
             Err(error) => (Deed::Failed(error.to_string()), Some(error)),
         };
-        work.done(deed, &targets.policy);
+        work.done(deed, targets);
         if stop.is_some() {
             return Ok((work, stop));
         }
@@ -259,6 +259,7 @@ pub(super) fn settle_created(outcome: Created, trio: &mut Trio) -> Result<Deed, 
             trio.remote = Some(*contact);
             Ok(Deed::Done)
         }
+        // Both sides have met by then, whoever was the quicker one.
         Created::Exists => Ok(Deed::Lost("the contact was there already".to_owned())),
         Created::Refused(refusal) => Err(AudienceError::Refused(refusal)),
         Created::Unmentioned => Ok(Deed::Lost("the answer does not mention the contact".to_owned())),

@@ -54,7 +54,7 @@ pub(super) async fn carry_out(
                     }
                     (_, _, _) => Deed::Skipped("the contact is gone"),
                 };
-                work.done(deed, &targets.policy);
+                work.done(deed, targets);
             }
             let closed = work.close(targets, applied, past).await;
             stop.map_or(closed, Err)
@@ -62,7 +62,7 @@ pub(super) async fn carry_out(
         Called::Refused(said) => {
             past.tags_one_by_one = true;
             while work.next(targets).await?.is_some() {
-                work.done(Deed::Failed(format!("a call for many was refused: {said}")), &targets.policy);
+                work.done(Deed::Failed(format!("a call for many was refused: {said}")), targets);
             }
             work.close(targets, &mut Applied::default(), &mut Past::default()).await?;
             remote::carry_out(targets, cycle, batch, applied, past).await

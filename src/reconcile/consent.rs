@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::SubscriptionStatus;
 use crate::reconcile::plan::{Class, Conflict};
 use crate::reconcile::policy::Policy;
-use crate::reconcile::trio::Standing;
+use crate::reconcile::trio::{Asking, Standing};
 
 pub(crate) use across::LASTING_NOTES;
 pub use back::afresh;
@@ -163,12 +163,27 @@ impl Question<'_> {
         let standing = Standing {
             local_at: self.local.and_then(|word| word.at),
             remote_at: self.remote.and_then(|word| word.opted_in_at),
-            asking: None,
+            asking: self.superseded(&decision.verdict),
             seen_in_locally: false,
             seen_in_remotely: false,
             ..decision.standing
         };
         Decision { standing, ..decision }
+    }
+
+    /// A request that may still be carried out though it was decided otherwise by now; another one for more consent takes
+    /// its place.
+    fn superseded(&self, verdict: &Verdict) -> Option<Asking> {
+        let asks_anew = match verdict {
+            Verdict::Remote(decided) | Verdict::CreateRemote(decided) => decided.raises_consent(),
+            Verdict::Agreed
+            | Verdict::Stay
+            | Verdict::Archive
+            | Verdict::Local(_, _)
+            | Verdict::CreateLocal(_) => false,
+        };
+        let asking = self.base.asking.as_ref().filter(|asking| is_about(self.observed_at, asking.at));
+        asking.filter(|_| !asks_anew).map(|asking| Asking { superseded: true, ..asking.clone() })
     }
 
     /// The consent part of the base with an opt-out that Mailchimp shows: it is remembered when it is first seen,

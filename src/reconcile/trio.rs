@@ -138,6 +138,9 @@ pub struct Asking {
     pub changed_at: Option<Timestamp>,
     /// When it was made, by our own clock.
     pub at: Timestamp,
+    /// Whether it was decided otherwise since: should it be carried out late, it is nobody's opt-in.
+    #[serde(default)]
+    pub superseded: bool,
 }
 
 /// JSON has text keys only: the values travel as a list of key and pair.

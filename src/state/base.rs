@@ -70,6 +70,15 @@ pub(crate) fn store(tx: &Transaction<'_>, member: MemberId, base: Option<&Base>)
     Ok(())
 }
 
+/// Whether the base of a member names a row or a contact; what nobody heard of alone binds nobody.
+pub(crate) fn links(tx: &Transaction<'_>, member: MemberId) -> Result<bool, Fault> {
+    let base = tx
+        .prepare_cached("SELECT base FROM members WHERE id = ?1")?
+        .query_row([member.0], |row| row.get::<_, Option<String>>(0))?;
+    let base: Option<Base> = from_json_or_none(base)?;
+    Ok(base.is_some_and(|base| !base.rows.is_empty() || base.contact.is_some()))
+}
+
 /// Notes beside the base that nobody knows what came of the operation of this entry. Where nothing was agreed on yet, that
 /// is all that the base knows.
 pub(crate) fn note_unheard(tx: &Transaction<'_>, entry: EntryId) -> Result<(), Fault> {

@@ -35,6 +35,8 @@ pub struct Closing {
     pub member: MemberId,
     /// What came of it. [`Outcome::Lost`] has the member read by itself before anything else.
     pub outcome: Outcome,
+    /// Whether it may have been carried out though nobody heard so.
+    pub unheard: bool,
     /// What the side said; never contains an address.
     pub said: Option<String>,
     /// The base from now on; `None` leaves it.
@@ -58,6 +60,7 @@ impl Closing {
             entry,
             member,
             outcome,
+            unheard: false,
             said: None,
             base: None,
             contact: ContactNow::AsBefore,
@@ -108,7 +111,9 @@ fn close(tx: &Transaction<'_>, closing: &Closing, now: Timestamp) -> Result<(), 
     }
     match closing.outcome {
         Outcome::Lost | Outcome::Unknown => {
-            base::note_unheard(tx, closing.entry)?;
+            if closing.unheard {
+                base::note_unheard(tx, closing.entry)?;
+            }
             mark_for_recheck(tx, member)
         }
         Outcome::Done | Outcome::Skipped | Outcome::Refused | Outcome::Failed => unsettle(tx, member),

@@ -6,7 +6,7 @@ use crate::model::{MemberId, Registration, RegistrationId, UnusableRegistration}
 use crate::state::error::{Fault, StateError};
 use crate::state::joining::{PutCounts, drop_if_empty, for_row, member_for, unsettle, unsettle_and_unpark};
 use crate::state::text::{from_json, json, mark};
-use crate::state::{State, settings, unusable, walk};
+use crate::state::{State, base, settings, unusable, walk};
 
 /// The setting that tells that rows were removed and something may still refer to them.
 const ROWS_REMOVED: &str = "rows_removed";
@@ -204,10 +204,7 @@ fn home(tx: &Transaction<'_>, known: &Known, address: &str) -> Result<MemberId, 
     if known.address.as_deref() == Some(address) {
         return Ok(member);
     }
-    let linked: bool = tx
-        .prepare_cached("SELECT base IS NOT NULL FROM members WHERE id = ?1")?
-        .query_row([member.0], |row| row.get(0))?;
-    if linked {
+    if base::links(tx, member)? {
         return Ok(member);
     }
     Ok(for_row(tx, address, Some(member))?.unwrap_or(member))

@@ -1,7 +1,8 @@
 //! Where two people, two rows or two edits meet: nobody is merged with anybody, and staff are told.
 
+use rosterd::mailchimp::transport::Method;
 use rosterd::reconcile::policy::{Policy, Prefer};
-use rosterd::sandbox::FormEntry;
+use rosterd::sandbox::{Fault, FaultKind, FormEntry};
 
 use crate::world::{Setup, Topics, World};
 
@@ -73,6 +74,20 @@ async fn a_linked_row_that_takes_another_members_address_is_a_conflict() {
     world.sync().await;
     world.assert_in_step();
     assert_eq!(world.note(ADA), "");
+    world.assert_quiet().await;
+}
+
+#[tokio::test]
+async fn a_row_whose_creation_nobody_heard_of_is_not_yet_somebody() {
+    let world = ada_and_ben().await;
+    world.register("adda@alliance.test", "Ada");
+    world.sandbox.faults().add(Fault::new(FaultKind::CutBefore).on_method(Method::Post));
+    world.sync().await;
+    world.sql("UPDATE registrations SET email = 'ada@alliance.test', updated_at = :now WHERE id = 3");
+    world.sync().await;
+    world.sync().await;
+    assert_eq!(world.texts("SELECT DISTINCT coalesce(sync_note, '') FROM registrations"), [""]);
+    assert_eq!(world.status("adda@alliance.test"), "", "a slip of the pen is nobody");
     world.assert_quiet().await;
 }
 

@@ -163,6 +163,29 @@ async fn creations_get_through_whatever_the_weather() {
 }
 
 #[tokio::test]
+async fn a_creation_that_is_never_answered_is_tried_again_at_growing_distances() {
+    let world = World::adopted(Policy::default(), |world| world.register_many(3)).await;
+    world.sync().await;
+    world.register("new@alliance.test", "Nia");
+    let cut = Fault::new(FaultKind::CutBefore).on_method(Method::Post).always();
+    world.sandbox.faults().add(cut);
+    let mut tried = Vec::new();
+    for minute in 0..16 {
+        world.sandbox.reset_log();
+        world.sync().await;
+        if world.sandbox.log().iter().any(|request| request.method == "POST") {
+            tried.push(minute);
+        }
+    }
+    assert_eq!(tried, [0, 1, 3, 7, 15], "in which minutes");
+    world.sandbox.faults().clear();
+    world.later(3600);
+    world.sync().await;
+    world.assert_both("new@alliance.test", "subscribed");
+    world.assert_quiet().await;
+}
+
+#[tokio::test]
 async fn tags_get_through_whatever_the_weather() {
     weather_over(&writes()[5]).await;
 }

@@ -8,6 +8,7 @@
 use jiff::Timestamp;
 
 use crate::model::{Contact, Registration, SubscriptionStatus};
+use crate::reconcile::consent::is_about;
 use crate::reconcile::plan::Operation;
 use crate::reconcile::trio::{Asking, Base, Standing};
 
@@ -25,7 +26,7 @@ impl Base {
             return None;
         };
         let changed_at = contact.and_then(|contact| contact.last_changed);
-        let asking = Asking { standing: Box::new(standing.clone()), changed_at, at };
+        let asking = Asking { standing: Box::new(standing.clone()), changed_at, at, superseded: false };
         let consent = Standing { asking: Some(asking), ..self.consent.clone() };
         let is_noted = decided.raises_consent() && !self.is_first_meeting();
         is_noted.then(|| Self { consent, ..self.clone() })
@@ -52,11 +53,28 @@ impl Base {
 
 impl Standing {
     /// Where the person stands by what the contact shows: as if the answer to a request had been heard that was carried
-    /// out. A request that shows no effect may still have one later, and stays noted.
+    /// out. A request that shows no effect may still have one later, and stays noted; so may one after which they left.
     pub(crate) fn heard(&self, contact: &Contact) -> Self {
-        match &self.asking {
-            Some(asking) if asking.shows_in(contact) => (*asking.standing).clone(),
-            Some(_) | None => self.clone(),
+        let Some(asking) = self.asking.as_ref().filter(|asking| asking.shows_in(contact)) else {
+            return self.clone();
+        };
+        let standing = (*asking.standing).clone();
+        if !asking.is_shown_by(contact) {
+            return Self { asking: Some(Asking { superseded: true, ..asking.clone() }), ..standing };
+        }
+        // Our own call is nobody's opt-in.
+        let ours = contact.timestamp_opt.filter(|at| is_about(*at, asking.at));
+        let remote = Some(contact.status);
+        match asking.superseded && self.opted_out_at > standing.opted_out_at {
+            // Who left since is out, and the contact has yet to hear of it.
+            true => Self {
+                local: Some(SubscriptionStatus::Unsubscribed),
+                remote,
+                remote_at: ours.or(self.remote_at),
+                asking: None,
+                ..self.clone()
+            },
+            false => Self { remote, remote_at: ours.or(standing.remote_at), ..standing },
         }
     }
 }
@@ -64,14 +82,30 @@ impl Standing {
 impl Asking {
     /// Whether the contact shows that the request was carried out, or answered by an opt-in of their own: by its status, or
     /// because somebody who is out has changed since. Of two changes within one second Mailchimp shows one time.
+    ///
+    /// Of one that was decided otherwise since, only its own status at about its own time shows that.
     fn shows_in(&self, contact: &Contact) -> bool {
+        if self.superseded {
+            let began = contact.timestamp_opt.max(contact.last_changed);
+            return self.is_shown_by(contact) && began.is_some_and(|began| is_about(began, self.at));
+        }
         match contact.status {
             SubscriptionStatus::Unsubscribed | SubscriptionStatus::Archived | SubscriptionStatus::Cleaned => {
                 let since = |at: Timestamp| at.as_second() >= self.at.as_second();
                 contact.last_changed != self.changed_at || self.changed_at.is_some_and(since)
             }
             SubscriptionStatus::Subscribed if contact.timestamp_opt != self.standing.remote_at => true,
-            status => self.standing.remote == Some(status),
+            SubscriptionStatus::Subscribed
+            | SubscriptionStatus::Pending
+            | SubscriptionStatus::Transactional => self.is_shown_by(contact),
         }
+    }
+
+    /// Whether the contact stands as was asked for. Whom Mailchimp does not let us subscribe is asked to confirm.
+    fn is_shown_by(&self, contact: &Contact) -> bool {
+        self.standing.remote == Some(contact.status)
+            || self.standing.remote == Some(SubscriptionStatus::Subscribed)
+                && contact.status == SubscriptionStatus::Pending
+                && contact.last_changed != self.changed_at
     }
 }

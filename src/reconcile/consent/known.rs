@@ -1,5 +1,7 @@
 //! The consent rule for members that have, or had, an agreement and show on both sides now.
 
+use jiff::Timestamp;
+
 use crate::model::SubscriptionStatus;
 use crate::model::SubscriptionStatus::{Archived, Cleaned, Pending, Subscribed, Transactional, Unsubscribed};
 use crate::reconcile::consent::across::{BOUNCED, SHELVED};
@@ -12,6 +14,12 @@ impl Question<'_> {
     pub(super) fn known_on_both(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
         let shown = local.standing(remote, &self.base);
         let agreed = |reason| Decision::new(Verdict::Agreed, self.as_shown(local, remote), reason);
+        if is_in(shown)
+            && is_in(remote.status)
+            && let Some(left) = self.on_its_way(local, remote)
+        {
+            return self.opt_out_stands(left);
+        }
         match (shown, remote.status) {
             (Subscribed, Subscribed) => self.both_in(local, remote),
             (Subscribed, Pending) => self.in_but_pending(local, remote),
@@ -45,18 +53,18 @@ impl Question<'_> {
                 self.opted_in_since(remote, left) || self.is_later(local.at, left) || self.asked_directly()
             }
         };
-        match self.base.opted_out_at.filter(|_| self.leaves(remote)) {
-            Some(left) if !proven => return self.opt_out_stands(left),
-            Some(_) | None if !proven => return self.unproven_opt_in(),
-            Some(_) | None => (),
+        if !proven {
+            return self.unproven_opt_in();
         }
         let standing = Standing { local: Some(Subscribed), remote: Some(Subscribed), ..Standing::default() };
         Decision::new(Verdict::Agreed, standing, "both sides agree")
     }
 
-    /// Whether an opt-out of the register's was on its way to a contact that shows as it did then.
-    fn leaves(&self, remote: &RemoteWord) -> bool {
-        self.base.local == Some(Unsubscribed) && self.base.remote == Some(remote.status)
+    /// The opt-out that was on its way to a contact that shows as it did then, where neither side shows a later opt-in.
+    fn on_its_way(&self, local: &LocalWord, remote: &RemoteWord) -> Option<Timestamp> {
+        let leaves = self.base.local == Some(Unsubscribed) && self.base.remote == Some(remote.status);
+        let left = self.base.opted_out_at.filter(|_| leaves)?;
+        (!self.is_later(local.at, left) && !self.opted_in_since(remote, left)).then_some(left)
     }
 
     /// Whether the contact is subscribed because the consent rule had it so (policy `direct`).
@@ -74,10 +82,8 @@ impl Question<'_> {
             None => self.policy.new_local == NewLocal::Subscribe,
             Some(left) => self.policy.resubscribe == Resubscribe::Direct && self.is_later(local.at, left),
         };
-        match self.base.opted_out_at.filter(|_| self.leaves(remote)) {
-            Some(left) if !self.is_later(local.at, left) => return self.opt_out_stands(left),
-            Some(_) | None if !(website_confirmed && allowed) => return self.wait_for_confirmation(remote),
-            Some(_) | None => (),
+        if !(website_confirmed && allowed) {
+            return self.wait_for_confirmation(remote);
         }
         let standing = Standing {
             local: Some(Subscribed),

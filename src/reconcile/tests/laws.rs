@@ -8,6 +8,7 @@ mod ledger;
 mod shown;
 mod stage;
 
+use jiff::SignedDuration;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use crate::model::SubscriptionStatus::{
@@ -67,7 +68,7 @@ fn tell(story: &Story) -> (Vec<String>, Broken) {
 
 fn play(stage: &mut Stage, story: &Story) -> Broken {
     for step in &story.steps {
-        stage.happen(step);
+        stage.happen(step)?;
         match &step.act {
             Act::Cycle(fates) if fates.is_empty() => cycle(stage)?,
             Act::Cycle(fates) => round(stage, fates)?,
@@ -75,6 +76,7 @@ fn play(stage: &mut Stage, story: &Story) -> Broken {
         }
     }
     for _ in 0..3 {
+        stage.land(SignedDuration::ZERO)?;
         stage.world.now += 10;
         stage.told.push("  later, all is quiet".to_owned());
         cycle(stage)?;

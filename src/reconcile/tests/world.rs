@@ -116,6 +116,10 @@ pub(super) struct World {
     pub(super) n_created: usize,
     /// Whether the contact is out by the person's own hand: Mailchimp lets nobody subscribe it then.
     pub(super) left_by_themselves: bool,
+    /// Requests for more consent that are on their way, and when they were made.
+    pub(super) late: Vec<(Operation, Timestamp)>,
+    /// What became of such requests to confirm.
+    pub(super) n_late: LateRequests,
     /// Addresses that were permanently deleted: Mailchimp takes them from nobody but a form of its own.
     pub(super) forgotten: BTreeSet<EmailAddress>,
 }
@@ -138,6 +142,8 @@ impl World {
             millis: 0,
             n_created: 0,
             left_by_themselves: false,
+            late: Vec::new(),
+            n_late: LateRequests::default(),
             forgotten: BTreeSet::new(),
         }
     }
@@ -205,7 +211,27 @@ impl World {
 
     /// A round of which some operations are left out, or whose outcome is lost.
     pub(super) fn round(&mut self, fate: impl Fn(&Planned) -> Fate) -> Vec<String> {
-        let plan = self.plan();
+        let n_late = self.late.len();
+        let done = self.round_of(self.plan(), fate);
+        for (operation, _) in self.late.drain(..n_late).collect::<Vec<_>>() {
+            self.land(&operation);
+        }
+        done
+    }
+
+    /// What was on its way for as long as `age` is carried out.
+    pub(super) fn land_what_is_older(&mut self, age: SignedDuration) {
+        let now = self.time();
+        for (operation, made) in std::mem::take(&mut self.late) {
+            if now.duration_since(made) >= age {
+                self.land(&operation);
+            } else {
+                self.late.push((operation, made));
+            }
+        }
+    }
+
+    fn round_of(&mut self, plan: MemberPlan, fate: impl Fn(&Planned) -> Fate) -> Vec<String> {
         if let Some(tombstone) = plan.tombstone {
             self.tombstone = Some(tombstone);
             self.base = None;
@@ -237,14 +263,22 @@ impl World {
                     }
                     return done;
                 }
-                Fate::Done | Fate::OutcomeLost => (),
+                // One at a time: of two that overtake each other's answers, Mailchimp mails for both.
+                Fate::Late if raises_consent(&operation) && self.late.is_empty() => {
+                    self.late.push((operation.clone(), self.time()));
+                    self.n_late.made += usize::from(asks_to_confirm(&operation));
+                    let base = self.base.take().unwrap_or_default();
+                    self.base = Some(base.without_hearing_of(&operation, self.time()));
+                    return done;
+                }
+                Fate::Done | Fate::OutcomeLost | Fate::Late => (),
             }
             if let Err(said) = self.perform(&operation) {
                 self.base = before;
                 self.parked = Some(said.to_owned());
                 return done;
             }
-            if fate == Fate::OutcomeLost {
+            if matches!(fate, Fate::OutcomeLost | Fate::Late) {
                 let base = self.base.take().unwrap_or_default();
                 self.base = Some(base.without_hearing_of(&operation, self.time()));
                 return done;
@@ -299,6 +333,35 @@ pub(super) enum Fate {
     HalfDone,
     /// Written, but the process died before the base moved.
     OutcomeLost,
+    /// The same, but where more consent is asked for it is carried out after the next round, a few minutes later at most.
+    Late,
+}
+
+/// How many requests to confirm were on their way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LateRequests {
+    pub(super) made: usize,
+    pub(super) mailed: usize,
+    /// Those that were refused or changed nothing.
+    pub(super) in_vain: usize,
+}
+
+pub(super) fn asks_to_confirm(operation: &Operation) -> bool {
+    match operation {
+        Operation::RemoteStatus { decided, .. } | Operation::RemoteCreate { decided, .. } => {
+            decided.get() == SubscriptionStatus::Pending
+        }
+        _ => false,
+    }
+}
+
+fn raises_consent(operation: &Operation) -> bool {
+    match operation {
+        Operation::RemoteStatus { decided, .. } | Operation::RemoteCreate { decided, .. } => {
+            decided.raises_consent()
+        }
+        _ => false,
+    }
 }
 
 /// An operation in a few words; none for Rosterd's own columns.

@@ -214,6 +214,7 @@ fn cycles() -> impl Strategy<Value = Act> {
         1 => Just(Fate::LeftOut),
         2 => Just(Fate::Stopped),
         2 => Just(Fate::OutcomeLost),
+        2 => Just(Fate::Late),
         1 => Just(Fate::HalfDone),
     ];
     prop_oneof![

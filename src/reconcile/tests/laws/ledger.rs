@@ -7,7 +7,7 @@ use crate::model::{ContactId, Dimension, Interest, Key, RegistrationId, Subscrip
 use crate::reconcile::plan::{MemberPlan, Side};
 use crate::reconcile::policy::GoneLocal;
 use crate::reconcile::tests::laws::shown::{Look, Shown, look};
-use crate::reconcile::tests::world::World;
+use crate::reconcile::tests::world::{LateRequests, World};
 
 /// The order of what happened, finer than any clock.
 type Moment = usize;
@@ -38,6 +38,7 @@ pub(super) struct Ledger {
     /// Whether the person did something since the last mail that may lead to one.
     may_be_asked: bool,
     n_asked: usize,
+    n_late: LateRequests,
     /// What was ever entered.
     entered: BTreeMap<Key, BTreeSet<Value>>,
     /// What both sides showed when all was at rest, of values that nobody but people has changed since.
@@ -163,8 +164,11 @@ impl Ledger {
 
     /// Whether the mails that were sent by now were all asked for, each once.
     pub(super) fn count_mails(&mut self, world: &World) -> Result<(), String> {
-        let new = world.asked.len() - self.n_asked;
-        self.n_asked = world.asked.len();
+        // What is carried out late was asked for when it was made.
+        let (late, before) = (world.n_late, std::mem::replace(&mut self.n_late, world.n_late));
+        let n_asked = world.asked.len() - late.mailed + late.made;
+        let new = n_asked - std::mem::replace(&mut self.n_asked, n_asked);
+        self.may_be_asked |= late.in_vain > before.in_vain;
         if new > 0 && !std::mem::take(&mut self.may_be_asked) || new > 1 {
             return Err("asked to confirm once more, for what they were asked for before".to_owned());
         }

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use jiff::SignedDuration;
+
 use crate::model::SubscriptionStatus::{Archived, Cleaned, Pending, Subscribed, Unsubscribed};
 use crate::model::{Contact, ContactId, EmailAddress, Interest, Key, Registration, SubscriptionStatus};
 use crate::reconcile::plan::{Class, MemberPlan, Planned};
@@ -13,6 +15,9 @@ use crate::reconcile::tests::world::{Fate, World, cut, email, policy, row, set, 
 
 /// A month: no story lasts as long.
 const AHEAD: i64 = 30 * 24 * 60;
+
+/// No request is carried out later than this after it was made, and before somebody looks again.
+const LATEST: SignedDuration = SignedDuration::from_mins(3);
 
 /// The sides with what happened to them.
 pub(super) struct Stage {
@@ -47,10 +52,11 @@ impl Stage {
     }
 
     /// Lets something happen that is no cycle.
-    pub(super) fn happen(&mut self, step: &Step) {
+    pub(super) fn happen(&mut self, step: &Step) -> Result<(), String> {
         self.world.millis += step.millis;
         let n_told = self.told.len();
         self.told.push(format!("  +{:>5.1} s  {}", step.millis as f64 / 1000.0, step.act));
+        self.land(LATEST)?;
         let before = self.ledger.look(&self.world);
         if !matches!(step.act, Act::Cycle(_) | Act::BackupTaken) {
             self.world.parked = None;
@@ -59,6 +65,13 @@ impl Stage {
             self.told[n_told].push_str(" (in vain)");
         }
         self.ledger.note_edits(&before, &self.world);
+        Ok(())
+    }
+
+    /// What was on its way for as long as `age` is carried out, and mails whom it mails.
+    pub(super) fn land(&mut self, age: SignedDuration) -> Result<(), String> {
+        self.world.land_what_is_older(age);
+        self.ledger.count_mails(&self.world)
     }
 
     fn act(&mut self, act: &Act) -> Option<()> {
@@ -87,6 +100,10 @@ impl Stage {
             }
             Act::RowRemoved(nth) => {
                 let place = self.world.local.len().checked_sub(nth + 1)?;
+                // Where no time tells an older row from a person who is back, one who approves may have them asked.
+                if !self.world.policy.register.consent_time {
+                    self.ledger.may_be_asked();
+                }
                 self.remove_rows(place..place + 1)
             }
             Act::RowsRemoved => {

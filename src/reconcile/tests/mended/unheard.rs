@@ -3,7 +3,7 @@
 use crate::model::Interest;
 use crate::model::SubscriptionStatus::{Cleaned, Pending, Subscribed, Transactional, Unsubscribed};
 use crate::reconcile::plan::{Conflict, Tombstone};
-use crate::reconcile::policy::{GoneLocal, NewLocal, Prefer};
+use crate::reconcile::policy::{GoneLocal, NewLocal, Prefer, Resubscribe};
 use crate::reconcile::tests::mended::{NOTHING, registers_again, staff_subscribe};
 use crate::reconcile::tests::world::{Fate, World, at, contact, email, row, tag};
 
@@ -27,6 +27,46 @@ fn whoever_left_after_a_request_whose_answer_was_lost_has_left_anew() {
         assert_eq!(world.cycle(), expected);
         assert_eq!(world.asked.len(), 1, "asked once");
     }
+}
+
+/// The request was carried out after the person had left again, and passed for a sign-up of their own.
+#[test]
+fn a_request_that_is_carried_out_after_the_person_left_is_undone() {
+    for (resubscribe, asked) in [(Resubscribe::Confirm, Pending), (Resubscribe::Direct, Subscribed)] {
+        for leaves in [World::person_on_website, World::person_in_mailchimp] {
+            let mut world = World::settled();
+            world.policy.resubscribe = resubscribe;
+            world.person_on_website(Unsubscribed);
+            world.cycle();
+            world.person_on_website(Subscribed);
+            world.round(|_| Fate::Late);
+            let late = std::mem::take(&mut world.late);
+            leaves(&mut world, Unsubscribed);
+            world.round(|_| Fate::Done);
+            world.land(&late[0].0);
+            assert_eq!(world.remote.as_ref().unwrap().status, asked);
+            assert_eq!(world.cycle(), ["remote unsubscribed"], "{asked}");
+            assert_eq!(world.statuses(), (vec![Unsubscribed], Some(Unsubscribed)), "{asked}");
+        }
+    }
+}
+
+/// A sign-up of the person's own, some time after a request that was overtaken, is theirs.
+#[test]
+fn who_signs_up_long_after_a_request_that_was_overtaken_is_back() {
+    let mut world = World::settled();
+    world.person_on_website(Unsubscribed);
+    world.cycle();
+    world.person_on_website(Subscribed);
+    world.round(|_| Fate::Late);
+    world.late.clear();
+    world.person_on_website(Unsubscribed);
+    world.round(|_| Fate::Done);
+    world.now += 30;
+    world.person_in_mailchimp(Pending);
+    assert_eq!(world.cycle(), ["local pending"]);
+    world.person_in_mailchimp(Subscribed);
+    assert_eq!(world.cycle(), ["local subscribed"]);
 }
 
 /// Where no consent time is mapped, a request from a backup was taken for a new one.
