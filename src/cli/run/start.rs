@@ -179,17 +179,18 @@ fn may_come_back(error: &anyhow::Error) -> bool {
     }
 }
 
-/// Says it in the log, and in the state as a cycle that failed, where `rosterd status` finds it.
+/// Says it in the state, as a cycle that failed, where `rosterd status` finds it, and in the log once it is there.
 async fn note(pace: Pace, state: Option<&State>, said: &str) {
+    if let Some(state) = state
+        && let Err(error) = note_cycle(state, said.to_owned()).await
+    {
+        tracing::warn!(error = error.to_string(), "it cannot be noted that no cycle can begin");
+    }
     match pace {
         Pace::Near => {
             tracing::warn!(error = said, "the start waits for what is kept from it: it is tried again")
         }
         Pace::Far => tracing::error!(error = said, "no cycle can begin yet: the register is tried again"),
-    }
-    let Some(state) = state else { return };
-    if let Err(error) = note_cycle(state, said.to_owned()).await {
-        tracing::warn!(error = error.to_string(), "it cannot be noted that no cycle can begin");
     }
 }
 
