@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -103,16 +103,23 @@ async fn answer(stream: TcpStream, router: Router, limits: Limits, place: Place,
     let has_failed_too_often = CancellationToken::new();
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let (busy, has_failed_too_often) = (place.busy(), has_failed_too_often.clone());
+        let has_body = !request.body().is_end_stream();
         let answered = router.call(request);
         Box::pin(async move {
             let answered = tokio::time::timeout(limits.answer_within, answered).await;
             drop(busy);
-            if let Ok(Ok(answered)) = &answered
-                && answered.status() == StatusCode::TOO_MANY_REQUESTS
-            {
-                has_failed_too_often.cancel();
+            let mut answered = answered.unwrap_or_else(|_| Ok(StatusCode::REQUEST_TIMEOUT.into_response()));
+            if let Ok(answered) = &mut answered {
+                if answered.status() == StatusCode::TOO_MANY_REQUESTS {
+                    has_failed_too_often.cancel();
+                }
+                // Their body may not have been read to its end: then the connection ends, and nobody is to send another
+                // request on it.
+                if has_body && !answered.status().is_success() {
+                    answered.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
             }
-            answered.unwrap_or_else(|_| Ok(StatusCode::REQUEST_TIMEOUT.into_response()))
+            answered
         })
     });
     let mut connection = http1::Builder::new()

@@ -27,7 +27,7 @@ pub(crate) const EVENTS_TOKEN: &str = "events-0123456789abcdef";
 pub(crate) const API_TOKEN: &str = "api-0123456789abcdef";
 
 /// Longer than anything takes here.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// No cycle comes by itself.
 const NEVER: Duration = Duration::from_hours(24 * 3_650);
 
@@ -78,7 +78,9 @@ impl Served {
         let (sandbox, token) = (world.sandbox.clone(), stop.clone());
         let wire = TcpListener::bind("127.0.0.1:0").await.unwrap();
         tokio::spawn(async move { sandbox.serve(wire, token).await });
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        // Each request has a connection of its own: one that is idle may be closed whenever somebody needs its place.
+        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(PATIENCE);
+        let http = http.build().unwrap();
         let served = Self { world, web, terms, health, address, http, _stop: stop.drop_guard() };
         served.until(|served| served.health.borrow().cycles > 0).await;
         served

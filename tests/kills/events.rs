@@ -74,6 +74,14 @@ fn send(address: SocketAddr, next: &AtomicUsize, taken: &Mutex<BTreeSet<String>>
     }
 }
 
+/// An address that the daemon can have again after each kill. It is below those that the system gives to whoever calls: a caller
+/// that was given the very port that it calls would speak to itself, and keep it from the daemon.
+fn address() -> SocketAddr {
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let mut listeners = (first..32_000).filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    listeners.next().unwrap().local_addr().unwrap()
+}
+
 /// What the state keeps of events.
 fn kept(stage: &Stage) -> BTreeSet<String> {
     let state = Connection::open(stage.path("state.db")).unwrap();
@@ -88,7 +96,7 @@ fn no_event_that_was_answered_is_lost() {
     let stage = Stage::build();
     people::before_they_meet(&stage);
     stage.clean("sync --full --yes");
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = address();
     let web = format!("\n[web]\nlisten = \"{address}\"\nwebhook_path_secret_env = \"HOOK\"\n");
     let config = stage.path("rosterd.toml");
     std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &web).unwrap();

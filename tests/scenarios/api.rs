@@ -74,7 +74,7 @@ impl Api {
 
 fn send(address: SocketAddr, method: &str, path: &str, token: Option<&str>, body: &str) -> Answered {
     let mut caller = TcpStream::connect(address).unwrap();
-    caller.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    caller.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     let length = body.len();
     write!(

@@ -15,9 +15,9 @@ use crate::stage::Stage;
 use crate::table::Table;
 
 /// Everything arrives within this time, whatever else the machine does.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The daemon ends within this time after SIGTERM.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The daemon ends within this time after SIGTERM: as long as its unit gives it, on a machine that does much else.
+const LAST_WORDS: Duration = Duration::from_secs(30);
 
 pub(crate) const EVERY_SECOND: &str = "\n[sync]\ninterval = \"1s\"\n";
 

@@ -16,7 +16,7 @@ use crate::program::command;
 /// The body of an answer.
 fn get(address: SocketAddr, path: &str) -> String {
     let mut caller = TcpStream::connect(address).unwrap();
-    caller.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    caller.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     write!(caller, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
     let mut answer = String::new();
     caller.read_to_string(&mut answer).unwrap();

@@ -12,7 +12,7 @@ use crate::stage::Stage;
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_rosterd");
 
 /// Nothing here takes as long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What whoever runs the program may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

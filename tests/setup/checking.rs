@@ -231,7 +231,10 @@ async fn a_key_and_an_audience_that_mailchimp_refuses_are_told_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_side_out_of_reach_is_worth_another_try_but_not_where_the_configuration_is_wrong() {
     let stage = Stage::new().await;
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Nobody listens there, and nobody else gets the port meanwhile.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = socket.local_addr().unwrap();
     let text = fs::read_to_string(stage.path("rosterd.toml")).unwrap();
     stage.write(&text.replace(&stage.base_url, &format!("http://{nobody}/3.0")));
     let ran = stage.run(&["check", "--json"]);

@@ -143,7 +143,10 @@ async fn a_webhook_that_calls_for_the_wrong_things_is_mended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_does_not_answer_is_told_with_what_to_do() {
     let stage = Stage::new().await;
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Nobody listens there, and nobody else gets the port meanwhile.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = socket.local_addr().unwrap();
     configure(&stage, nobody);
     let ran = run(&stage, &["provision", "--yes"]);
     let expected = format!(
