@@ -1,12 +1,13 @@
 //! From an event to the row, and many events while a full cycle runs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use rusqlite::Connection;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{Audience, LATENCY_MS, row};
 
@@ -54,10 +55,9 @@ impl Daemon {
     }
 
     /// Posts an event; whether it was taken, and how long the answer took.
-    async fn post(&self, email: &str) -> (bool, Duration) {
-        let body = format!("type=profile&data%5Bemail%5D={}", email.replace('@', "%40"));
+    async fn post(&self, body: &str) -> (bool, Duration) {
         let begun = Instant::now();
-        let answer = self.client.post(&self.webhook).body(body).send().await;
+        let answer = self.client.post(&self.webhook).body(body.to_owned()).send().await;
         (answer.is_ok_and(|answer| answer.status().is_success()), begun.elapsed())
     }
 }
@@ -99,7 +99,7 @@ async fn to_the_row(config: &Path, audience: &Audience, register: &Connection, e
         let act = json!({"act": "edit", "email": email, "merge_fields": {"FNAME": edited}});
         audience.control("person", Some(act)).await;
         let begun = Instant::now();
-        daemon.post(email).await;
+        daemon.post(&body(email, "edit")).await;
         while name.query_row([email], |row| row.get::<_, Option<String>>(0)).unwrap().as_ref()
             != Some(&edited)
         {
@@ -120,29 +120,56 @@ async fn to_the_row(config: &Path, audience: &Audience, register: &Connection, e
     );
 }
 
-/// Everybody is read over and over, and events come as fast as they are answered.
+/// An event about somebody, told from every other by its mark.
+fn body(email: &str, mark: &str) -> String {
+    format!("type=profile&fired_at={mark}&data%5Bemail%5D={}", email.replace('@', "%40"))
+}
+
+/// Everybody is read over and over, and events come as fast as they are answered; after the last answer the daemon is killed,
+/// and the next one has to have all that were answered with a success.
 async fn flood(config: &Path, emails: &[String]) {
     let daemon = Daemon::start(config, "interval = \"1s\"\nfull_interval = \"1s\"").await;
+    let bodies: Vec<String> = emails.iter().map(|email| body(email, "flood")).collect();
     let begun = Instant::now();
     let answers: Vec<(bool, Duration)> =
-        stream::iter(emails).map(|email| daemon.post(email)).buffer_unordered(AT_A_TIME).collect().await;
+        stream::iter(&bodies).map(|body| daemon.post(body)).buffered(AT_A_TIME).collect().await;
     let wall = begun.elapsed();
-    let n_taken = answers.iter().filter(|(taken, _)| *taken).count();
+    drop(daemon);
+    let taken: BTreeSet<&String> =
+        bodies.iter().zip(&answers).filter(|(_, (taken, _))| *taken).map(|(body, _)| body).collect();
     let mut times: Vec<Duration> = answers.into_iter().map(|(_, time)| time).collect();
     times.sort();
     let at = |share: usize| times[(times.len() - 1) * share / 1000].as_secs_f64() * 1000.0;
     row(
         &format!("{} events at once, full cycles meanwhile", times.len()),
-        &format!("{n_taken} taken, 99 %: {:.1} ms", at(990)),
+        &format!("{} taken, 99 %: {:.1} ms", taken.len(), at(990)),
         &format!("median {:.1} ms, worst {:.1} ms", at(500), at(1000)),
         &format!("50 ms; {:.0} a second", times.len() as f64 / wall.as_secs_f64()),
     );
-    let status = status(config);
-    row("  of them to be looked at", &status["pending_events"].to_string(), "-", "-");
+    let next = Daemon::start(config, "interval = \"1s\"").await;
+    let (begun, mut lost) = (Instant::now(), taken.len());
+    while lost > 0 && begun.elapsed() < Duration::from_secs(60) {
+        let kept = kept(config);
+        lost = taken.iter().filter(|body| !kept.contains(**body)).count();
+    }
+    row("  of them lost across a kill -9", &lost.to_string(), "-", "0");
+    // Whom they name is looked at before anything else is measured.
+    while waiting(config) > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(600), "the flood is never over");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    drop(next);
 }
 
-fn status(config: &Path) -> Value {
-    let mut status = Command::new(env!("CARGO_BIN_EXE_rosterd"));
-    let output = status.arg("--config").arg(config).args(["status", "--json"]).output().unwrap();
-    serde_json::from_slice(&output.stdout).unwrap_or_default()
+/// How many addresses wait to be looked at.
+fn waiting(config: &Path) -> i64 {
+    let state = Connection::open(config.with_file_name("state.db")).unwrap();
+    state.query_row("SELECT COUNT(*) FROM pending", [], |row| row.get(0)).unwrap()
+}
+
+/// The bodies that the state keeps.
+fn kept(config: &Path) -> BTreeSet<String> {
+    let state = Connection::open(config.with_file_name("state.db")).unwrap();
+    let mut statement = state.prepare("SELECT body FROM events WHERE instr(body, 'flood')").unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
 }
