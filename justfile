@@ -24,6 +24,10 @@ doc:
 test *names:
     cargo test {{ names }}
 
+# Hold the contract of registers against PostgreSQL and MariaDB, too, which are started for it
+databases *names:
+    .ci/databases cargo test --test registrations {{ names }}
+
 # The whole story on a sandbox audience and a sample register
 demo *flags:
     cargo run --release -- demo {{ flags }}

@@ -2,15 +2,31 @@
 //!
 //! Two traits, so that a dry run is one by type: whoever holds only [`ReadRegistrations`] cannot write.
 
+mod catalogue;
 mod cell;
+mod cells;
+mod changes;
 mod decode;
+mod dialect;
+mod examine;
+mod fault;
 mod layout;
+mod link;
 mod lists;
 pub mod mapping;
+mod mysql;
 mod place;
+mod position;
+mod postgres;
+mod query;
+mod read;
+mod register;
 mod report;
+mod server;
 mod sqlite;
+mod statements;
 mod times;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,11 +40,12 @@ use crate::model::{
 use crate::reconcile::policy::RegisterFeatures;
 use crate::registrations::mapping::{MappedValues, RegisterMapping};
 
-pub use crate::registrations::place::RegisterPlace;
+use crate::registrations::server::Access;
+
+pub use crate::registrations::place::{RegisterPlace, ServerPlace};
+pub use crate::registrations::register::SqlRegister;
 pub use crate::registrations::report::{MappingProblem, RegisterReport, Severity};
-pub use crate::registrations::sqlite::{
-    SqliteRegister, create_register, open_sqlite, open_sqlite_read_only, run_script,
-};
+pub use crate::registrations::sqlite::{create_register, open_sqlite, open_sqlite_read_only, run_script};
 
 /// Opens a register for reading and writing; everything that the mapping names must be there.
 pub async fn open(
@@ -38,6 +55,9 @@ pub async fn open(
 ) -> Result<Arc<dyn WriteRegistrations>, RegisterError> {
     match place {
         RegisterPlace::Sqlite(path) => Ok(Arc::new(open_sqlite(path, mapping, values).await?)),
+        RegisterPlace::Server(place) => {
+            Ok(Arc::new(server::open_server(place, mapping, values, Access::ReadWrite).await?))
+        }
     }
 }
 
@@ -49,6 +69,9 @@ pub async fn open_read_only(
 ) -> Result<Arc<dyn ReadRegistrations>, RegisterError> {
     match place {
         RegisterPlace::Sqlite(path) => Ok(Arc::new(open_sqlite_read_only(path, mapping, values).await?)),
+        RegisterPlace::Server(place) => {
+            Ok(Arc::new(server::open_server(place, mapping, values, Access::ReadOnly).await?))
+        }
     }
 }
 
@@ -60,6 +83,15 @@ pub async fn examine(
 ) -> Result<RegisterReport, RegisterError> {
     match place {
         RegisterPlace::Sqlite(path) => sqlite::examine_sqlite(path, mapping, values).await,
+        RegisterPlace::Server(place) => server::examine_server(place, mapping, values).await,
+    }
+}
+
+/// Creates an empty register with the tables of the default mapping; what is there is left alone.
+pub async fn create(place: &RegisterPlace) -> Result<(), RegisterError> {
+    match place {
+        RegisterPlace::Sqlite(path) => create_register(path).await,
+        RegisterPlace::Server(place) => server::create_on_server(place).await,
     }
 }
 

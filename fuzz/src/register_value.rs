@@ -13,7 +13,7 @@ use rosterd::model::{
 };
 use rosterd::registrations::mapping::{MappedValues, RegisterMapping};
 use rosterd::registrations::{
-    ReadRegistrations, Reading, RowChanges, SqliteRegister, WriteOutcome, WriteRegistrations, open_sqlite,
+    ReadRegistrations, Reading, RowChanges, SqlRegister, WriteOutcome, WriteRegistrations, open_sqlite,
 };
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, params_from_iter};
@@ -52,7 +52,7 @@ const FLAGS: &str = "[interests]\nlayout = \"flags\"\ncolumns = { finance = \"to
 
 struct Register {
     site: Connection,
-    register: SqliteRegister,
+    register: SqlRegister,
     _directory: TempDir,
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -25,9 +26,7 @@ use crate::model::MergeTag;
 use crate::progress::Progress;
 use crate::reconcile::policy::{Policy, RegisterFeatures};
 use crate::registrations::mapping::{MappedValues, RegisterMapping};
-use crate::registrations::{
-    ReadRegistrations, RegisterPlace, WriteRegistrations, open_sqlite, open_sqlite_read_only,
-};
+use crate::registrations::{ReadRegistrations, RegisterPlace, WriteRegistrations, open, open_read_only};
 use crate::state::{IdentityKind, Keep, State};
 use crate::telemetry;
 
@@ -56,13 +55,6 @@ impl Settings {
         let (config, mapping) = Config::load_with(path, &ProcessEnvironment).map_err(Fault::usage)?;
         telemetry::log_addresses(config.privacy.log_addresses);
         Ok(Self { config, mapping, meter: Meter::default() })
-    }
-
-    /// Where the register is.
-    pub(super) fn register_path(&self) -> Result<PathBuf, Fault> {
-        match register_place(&self.config.registrations.location)? {
-            RegisterPlace::Sqlite(path) => Ok(path),
-        }
     }
 
     /// The parts of the configuration that speak of both sides.
@@ -133,15 +125,14 @@ impl Settings {
 
     /// The register, for reading and writing.
     pub(super) async fn register(&self) -> Result<Arc<dyn WriteRegistrations>, Fault> {
-        let register = open_sqlite(&self.register_path()?, &self.mapping, &self.mapped_values()).await;
-        Ok(Arc::new(register.map_err(Fault::of_register)?))
+        let place = register_place(&self.config.registrations.location)?;
+        open(&place, &self.mapping, &self.mapped_values()).await.map_err(Fault::of_register)
     }
 
     /// The register, for reading only.
     pub(super) async fn register_read_only(&self) -> Result<Arc<dyn ReadRegistrations>, Fault> {
-        let register =
-            open_sqlite_read_only(&self.register_path()?, &self.mapping, &self.mapped_values()).await;
-        Ok(Arc::new(register.map_err(Fault::of_register)?))
+        let place = register_place(&self.config.registrations.location)?;
+        open_read_only(&place, &self.mapping, &self.mapped_values()).await.map_err(Fault::of_register)
     }
 
     /// A cycle over both sides and the state; refuses a state that belongs to other sides.
@@ -190,12 +181,12 @@ impl Settings {
     }
 }
 
-/// Where the register is, if this build can open it.
+/// Where the register is, with all that its URL says.
 pub(super) fn register_place(location: &RegisterLocation) -> Result<RegisterPlace, Fault> {
     match location {
         RegisterLocation::Sqlite(path) => Ok(RegisterPlace::Sqlite(path.clone())),
-        RegisterLocation::Postgres(_) | RegisterLocation::Mysql(_) => {
-            Err(Fault::usage(anyhow::anyhow!("[registrations] url: this build opens SQLite registers only")))
+        RegisterLocation::Postgres(url) | RegisterLocation::Mysql(url) => {
+            RegisterPlace::server(url.expose_secret()).map_err(Fault::of_register)
         }
     }
 }

@@ -9,8 +9,9 @@ use crate::model::{
     UnusableRegistration,
 };
 use crate::registrations::Reading;
+use crate::registrations::catalogue::Column;
 use crate::registrations::cell::Cell;
-use crate::registrations::layout::{Column, InterestPlace, Layout};
+use crate::registrations::layout::{InterestPlace, Layout};
 use crate::registrations::lists::read_list;
 use crate::registrations::times::{BadTime, read_time};
 

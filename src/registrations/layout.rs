@@ -6,36 +6,16 @@ use jiff::tz::TimeZone;
 
 use crate::model::{Dimension, Interest, Key, MergeTag};
 use crate::reconcile::policy::RegisterFeatures;
+use crate::registrations::catalogue::{Catalogue, Column, Kind, Table};
+use crate::registrations::dialect::Dialect;
 use crate::registrations::mapping::{InterestLayout, MappedValues, Name, RegisterMapping};
 use crate::registrations::report::MappingProblem;
-
-/// A column as the store describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Column {
-    /// Its name, spelled as in the store.
-    pub(super) name: String,
-    /// Whether it may hold NULL.
-    pub(super) nullable: bool,
-    /// Whether the store fills it by itself in a new row.
-    pub(super) has_default: bool,
-    /// Whether it has a type of its own, into which what it is compared with is turned: an expression of a view has none.
-    pub(super) is_typed: bool,
-}
-
-/// What the register has: the names of its tables, and the columns of those that the mapping names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Catalogue {
-    /// The names of all tables and views.
-    pub(super) names: Vec<String>,
-    /// The columns of the tables that were asked for and are there, by name in lower case.
-    pub(super) tables: BTreeMap<String, Vec<Column>>,
-}
 
 /// Where everything is.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Layout {
     /// The table of registrations.
-    pub(super) table: String,
+    pub(super) table: Table,
     /// The key.
     pub(super) id: Column,
     /// The address.
@@ -64,25 +44,37 @@ pub(super) struct Layout {
     pub(super) fields: BTreeMap<MergeTag, Column>,
     /// The interests.
     pub(super) interests: InterestPlace,
-    /// The table of removed rows, and its column with their keys.
-    pub(super) removals: Option<(String, Column)>,
+    /// Where removed rows leave a trace.
+    pub(super) removals: Option<Removals>,
     /// The table of working groups, its column with the row's key, and the one with the group.
-    pub(super) groups: Option<(String, Column, Column)>,
+    pub(super) groups: Option<(Table, Column, Column)>,
     /// The dimensions that are kept in step.
     pub(super) dimensions: BTreeSet<Dimension>,
     /// The zone of times without an offset.
     pub(super) zone: Option<TimeZone>,
 }
 
+/// Where removed rows leave a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Removals {
+    /// The table.
+    pub(super) table: Table,
+    /// The column with their keys.
+    pub(super) key: Column,
+    /// The column that counts them, named with its table.
+    pub(super) position: String,
+}
+
 /// Where the interests are.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a register has one")]
 pub(super) enum InterestPlace {
     /// Nowhere.
     Nowhere,
     /// In a table of their own.
     Rows {
         /// The table.
-        table: String,
+        table: Table,
         /// The column with the registration's key.
         registration_id: Column,
         /// The column with the dimension.
@@ -143,8 +135,9 @@ pub(super) fn resolve(
     mapping: &RegisterMapping,
     values: &MappedValues,
     catalogue: &Catalogue,
+    dialect: Dialect,
 ) -> Result<Layout, Vec<MappingProblem>> {
-    let mut search = Search { catalogue, problems: mapping.mistakes() };
+    let mut search = Search { catalogue, dialect, problems: mapping.mistakes() };
     let Some(main) = search.table("registrations.table", &mapping.table) else {
         return Err(search.problems);
     };
@@ -159,7 +152,7 @@ pub(super) fn resolve(
     let created_at = optional("created_at", &names.created_at);
     let updated_at = optional("updated_at", &names.updated_at);
     let deleted_at = optional("deleted_at", &names.deleted_at);
-    let id = search.column("registrations.columns.id", &main, &names.id);
+    let id = search.key(&main, &names.id);
     let email = search.column("registrations.columns.email", &main, &names.email);
     let subscription = search.column("registrations.columns.subscription", &main, &names.subscription);
     let fields = search.fields(&main, values);
@@ -174,7 +167,7 @@ pub(super) fn resolve(
     }
     let (dimensions, zone) = (values.dimensions.clone(), mapping.zone());
     Ok(Layout {
-        table: main.name,
+        table: main.table.clone(),
         id,
         email,
         subscription,
@@ -197,14 +190,15 @@ pub(super) fn resolve(
 }
 
 /// A table that was found.
-struct Table<'a> {
-    name: String,
+struct Found<'a> {
+    table: &'a Table,
     columns: &'a [Column],
 }
 
 /// Looks names up and notes what is missing.
 struct Search<'a> {
     catalogue: &'a Catalogue,
+    dialect: Dialect,
     problems: Vec<MappingProblem>,
 }
 
@@ -213,13 +207,12 @@ impl<'a> Search<'a> {
         self.problems.push(MappingProblem::error(key, problem));
     }
 
-    fn find_table(&self, name: &str) -> Option<Table<'a>> {
-        let columns = self.catalogue.tables.get(&name.to_lowercase())?;
-        let spelled = self.catalogue.names.iter().find(|known| known.eq_ignore_ascii_case(name));
-        Some(Table { name: spelled.map_or(name, String::as_str).to_owned(), columns })
+    fn find_table(&self, name: &str) -> Option<Found<'a>> {
+        let (table, columns) = self.catalogue.tables.get(&name.to_lowercase())?;
+        Some(Found { table, columns })
     }
 
-    fn table(&mut self, key: &str, name: &str) -> Option<Table<'a>> {
+    fn table(&mut self, key: &str, name: &str) -> Option<Found<'a>> {
         let found = self.find_table(name);
         if found.is_none() {
             let nearest = nearest(name, self.catalogue.names.iter().map(String::as_str));
@@ -229,7 +222,7 @@ impl<'a> Search<'a> {
     }
 
     /// A table that may be absent if nobody named it.
-    fn optional_table(&mut self, key: &str, name: &Name) -> Option<Table<'a>> {
+    fn optional_table(&mut self, key: &str, name: &Name) -> Option<Found<'a>> {
         match name {
             Name::Off => None,
             Name::Default(name) => self.find_table(name),
@@ -237,16 +230,16 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn column(&mut self, key: &str, table: &Table<'a>, name: &str) -> Option<Column> {
+    fn column(&mut self, key: &str, table: &Found<'a>, name: &str) -> Option<Column> {
         let found = table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)).cloned();
         if found.is_none() {
             let nearest = nearest(name, table.columns.iter().map(|column| column.name.as_str()));
-            self.error(key, format!("the table {:?} has no column {name:?}{nearest}", table.name));
+            self.error(key, format!("the table {:?} has no column {name:?}{nearest}", table.table.name));
         }
         found
     }
 
-    fn optional(&mut self, key: &str, table: &Table<'a>, name: &Name) -> Option<Column> {
+    fn optional(&mut self, key: &str, table: &Found<'a>, name: &Name) -> Option<Column> {
         match name {
             Name::Off => None,
             Name::Default(name) => {
@@ -256,7 +249,17 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn fields(&mut self, main: &Table<'a>, values: &MappedValues) -> BTreeMap<MergeTag, Column> {
+    fn key(&mut self, main: &Found<'a>, name: &str) -> Option<Column> {
+        let column = self.column("registrations.columns.id", main, name)?;
+        if column.kind == Kind::Binary {
+            let problem =
+                format!("the column {:?} holds binary keys; map a view that shows them as texts", name);
+            self.error("registrations.columns.id", problem);
+        }
+        Some(column)
+    }
+
+    fn fields(&mut self, main: &Found<'a>, values: &MappedValues) -> BTreeMap<MergeTag, Column> {
         let mut fields = BTreeMap::new();
         for (tag, name) in &values.fields {
             let column = self.column(&format!("merge_field {tag}"), main, name);
@@ -267,7 +270,7 @@ impl<'a> Search<'a> {
 
     fn interests(
         &mut self,
-        main: &Table<'a>,
+        main: &Found<'a>,
         mapping: &RegisterMapping,
         values: &MappedValues,
     ) -> InterestPlace {
@@ -315,7 +318,7 @@ impl<'a> Search<'a> {
         let interest = self.column(&format!("{key}.interest"), &table, &names.interest);
         match (registration_id, dimension, interest) {
             (Some(registration_id), Some(dimension), Some(interest)) => {
-                InterestPlace::Rows { table: table.name, registration_id, dimension, interest }
+                InterestPlace::Rows { table: table.table.clone(), registration_id, dimension, interest }
             }
             _ => InterestPlace::Nowhere,
         }
@@ -345,19 +348,21 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn removals(&mut self, mapping: &RegisterMapping) -> Option<(String, Column)> {
+    fn removals(&mut self, mapping: &RegisterMapping) -> Option<Removals> {
         let (names, key) = (&mapping.removals, "registrations.removals");
-        let table = self.optional_table(&format!("{key}.table"), &names.table)?;
-        let column = self.column(&format!("{key}.registration_id"), &table, &names.registration_id)?;
-        Some((table.name, column))
+        let found = self.optional_table(&format!("{key}.table"), &names.table)?;
+        let column = self.column(&format!("{key}.registration_id"), &found, &names.registration_id)?;
+        // Without a count nobody can tell which of them are new: the comparison of keys finds who is gone.
+        let position = self.dialect.position("d", found.columns)?;
+        Some(Removals { table: found.table.clone(), key: column, position })
     }
 
-    fn groups(&mut self, mapping: &RegisterMapping) -> Option<(String, Column, Column)> {
+    fn groups(&mut self, mapping: &RegisterMapping) -> Option<(Table, Column, Column)> {
         let (names, key) = (mapping.working_groups.as_ref()?, "registrations.working_groups");
         let table = self.table(&format!("{key}.table"), &names.table)?;
         let id = self.column(&format!("{key}.registration_id"), &table, &names.registration_id);
         let name = self.column(&format!("{key}.name"), &table, &names.name);
-        Some((table.name, id?, name?))
+        Some((table.table.clone(), id?, name?))
     }
 }
 

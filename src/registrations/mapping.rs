@@ -29,6 +29,12 @@ pub struct RegisterMapping {
     /// How long to wait for the website's lock before the cycle is given up.
     #[serde(deserialize_with = "span")]
     pub busy_timeout: SignedDuration,
+    /// A server: how long to wait for a connection.
+    #[serde(deserialize_with = "span")]
+    pub connection_timeout: SignedDuration,
+    /// A server: how long one statement may take.
+    #[serde(deserialize_with = "span")]
+    pub statement_timeout: SignedDuration,
     /// How far back each reading of changes begins: writes that took longer than this to be committed are missed by it.
     #[serde(deserialize_with = "span")]
     pub overlap: SignedDuration,
@@ -196,7 +202,12 @@ impl RegisterMapping {
             let problem = "a table is for the layout \"rows\" only".to_owned();
             mistakes.push(MappingProblem::error("registrations.interests.table", problem));
         }
-        for (key, span) in [("busy_timeout", self.busy_timeout), ("overlap", self.overlap)] {
+        for (key, span) in [
+            ("busy_timeout", self.busy_timeout),
+            ("connection_timeout", self.connection_timeout),
+            ("statement_timeout", self.statement_timeout),
+            ("overlap", self.overlap),
+        ] {
             if span.is_negative() {
                 let problem = "a length of time cannot be negative".to_owned();
                 mistakes.push(MappingProblem::error(&format!("registrations.{key}"), problem));
@@ -231,6 +242,8 @@ impl Default for RegisterMapping {
             working_groups: None,
             time_zone: None,
             busy_timeout: SignedDuration::from_secs(5),
+            connection_timeout: SignedDuration::from_secs(10),
+            statement_timeout: SignedDuration::from_mins(1),
             overlap: SignedDuration::from_secs(5),
         }
     }

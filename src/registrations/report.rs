@@ -63,6 +63,18 @@ impl RegisterReport {
     }
 }
 
+/// A reading of every cycle that has no index to go by.
+pub(super) fn no_index(key: &str, what: &str) -> MappingProblem {
+    MappingProblem::notice(key, format!("no index on {what}: large registers are read slowly"))
+}
+
+/// Interests whose changes nobody notes.
+pub(super) fn silent_interests() -> MappingProblem {
+    let problem = "no trigger watches this table: unless the website sets the row's time of change with its \
+                   interests, only full cycles notice them";
+    MappingProblem::notice("registrations.interests.table", problem.to_owned())
+}
+
 /// All errors in one sentence; `None` where there is none.
 pub(super) fn errors_in_one(problems: &[MappingProblem]) -> Option<String> {
     let errors: Vec<String> = problems

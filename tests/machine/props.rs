@@ -12,7 +12,7 @@ use std::time::Duration;
 use rosterd::aside::vfs;
 use rosterd::clock::Clock;
 use rosterd::registrations::mapping::{Name, RegisterMapping};
-use rosterd::registrations::{SqliteRegister, create_register, open_sqlite};
+use rosterd::registrations::{SqlRegister, create_register, open_sqlite};
 use rosterd::state::State;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
@@ -28,7 +28,7 @@ const BACK_UP: &str = "backup.db";
 
 /// What the process has open.
 pub(crate) struct Props {
-    pub(crate) local: Arc<SqliteRegister>,
+    pub(crate) local: Arc<SqlRegister>,
     pub(crate) state: State,
     pub(crate) dated: Dated,
 }
@@ -123,7 +123,7 @@ impl Props {
     }
 }
 
-fn open_local(stage: &Path, dated: Dated) -> SqliteRegister {
+fn open_local(stage: &Path, dated: Dated) -> SqlRegister {
     let mut register =
         RegisterMapping { busy_timeout: jiff::SignedDuration::ZERO, ..RegisterMapping::default() };
     if dated == Dated::No {

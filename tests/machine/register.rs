@@ -7,7 +7,7 @@ use rosterd::model::{EmailAddress, Key, Registration, RegistrationId};
 use rosterd::reconcile::policy::RegisterFeatures;
 use rosterd::registrations::{
     Changes, CreateOutcome, LocalCursor, NewRegistration, ReadRegistrations, Reading, RegisterError,
-    RowChanges, SqliteRegister, WriteOutcome, WriteRegistrations,
+    RowChanges, SqlRegister, WriteOutcome, WriteRegistrations,
 };
 
 use crate::wire::Wire;
@@ -15,12 +15,12 @@ use crate::wire::Wire;
 /// The register, and who watches it.
 #[derive(Debug)]
 pub(crate) struct WatchedRegister {
-    register: Arc<SqliteRegister>,
+    register: Arc<SqlRegister>,
     wire: Wire,
 }
 
 impl WatchedRegister {
-    pub(crate) fn new(register: Arc<SqliteRegister>, wire: Wire) -> Self {
+    pub(crate) fn new(register: Arc<SqlRegister>, wire: Wire) -> Self {
         Self { register, wire }
     }
 

@@ -3,7 +3,7 @@
 use rosterd::registrations::mapping::{MappedValues, RegisterMapping};
 use rosterd::registrations::{RegisterReport, Severity, examine};
 
-use crate::fixture::{Fixture, Layout, check, keys, tag};
+use crate::fixture::{Fixture, Layout, check, check_rows, keys, tag};
 
 async fn report(fixture: &Fixture, mapping: &RegisterMapping) -> RegisterReport {
     examine(&fixture.place(), mapping, &fixture.values).await.unwrap()
@@ -24,13 +24,12 @@ async fn a_good_register_shows_its_first_rows() {
         assert_eq!(report.features, Some(fixture.register.features()));
     })
     .await;
-    let fixture = Fixture::new(Layout::Rows).await;
-    assert_eq!(report(&fixture, &fixture.mapping).await.problems, []);
+    check_rows(async |fixture| assert_eq!(report(&fixture, &fixture.mapping).await.problems, [])).await;
 }
 
 #[tokio::test]
 async fn all_that_is_missing_is_told_at_once_with_what_comes_near() {
-    let fixture = Fixture::new(Layout::Rows).await;
+    check_rows(async |fixture| {
     let mapping: RegisterMapping = toml::from_str(
         "[columns]\nemail = 'emial'\nsync_note = 'note'\ndeleted_at = ''\n\
          [interests]\ninterest = 'intrest'\n[removals]\ntable = 'removals'\n[working_groups]\ntable = 'gruops'",
@@ -57,20 +56,18 @@ async fn all_that_is_missing_is_told_at_once_with_what_comes_near() {
     {
         assert!(said.iter().any(|said| said.contains(part)), "{part}: {said:#?}");
     }
+    }).await;
 }
 
 #[tokio::test]
 async fn columns_that_nobody_named_may_be_missing() {
     let fixture = Fixture::new(Layout::Flags).await;
-    fixture
-        .site
-        .execute_batch(
-            "ALTER TABLE registrations DROP COLUMN subscription_changed_at;
+    fixture.site.run(
+        "ALTER TABLE registrations DROP COLUMN subscription_changed_at;
              ALTER TABLE registrations DROP COLUMN sync_note;
              ALTER TABLE registrations DROP COLUMN updated_at;
              DROP TABLE registration_removals;",
-        )
-        .unwrap();
+    );
     let report = report(&fixture, &fixture.mapping).await;
     assert!(report.is_usable(), "{:?}", report.problems);
     assert!(!report.features.unwrap().consent_time);
@@ -97,10 +94,7 @@ async fn a_register_that_cannot_be_written_is_an_error() {
     let fixture = Fixture::new(Layout::Flags).await;
     fixture
         .site
-        .execute_batch(
-            "ALTER TABLE registrations RENAME TO people; CREATE VIEW registrations AS SELECT * FROM people",
-        )
-        .unwrap();
+        .run("ALTER TABLE registrations RENAME TO people; CREATE VIEW registrations AS SELECT * FROM people");
     let report = report(&fixture, &fixture.mapping).await;
     assert_eq!(problem_keys(&report, Severity::Error), ["registrations.url"]);
     assert_eq!(report.rows, 3);
@@ -125,7 +119,7 @@ async fn a_dimension_without_a_place_is_an_error() {
         let mut mapping = fixture.mapping.clone();
         mapping.interests.columns.clear();
         if layout == Layout::Rows {
-            fixture.site.execute_batch("DROP TABLE registration_interests").unwrap();
+            fixture.site.run("DROP TABLE registration_interests");
         }
         let report = report(&fixture, &mapping).await;
         let key = format!("registrations.interests.{key}");
@@ -136,14 +130,11 @@ async fn a_dimension_without_a_place_is_an_error() {
 #[tokio::test]
 async fn slow_and_silent_registers_are_noticed() {
     let fixture = Fixture::new(Layout::Rows).await;
-    fixture
-        .site
-        .execute_batch(
-            "DROP INDEX registrations_email; DROP INDEX registrations_updated_at;
+    fixture.site.run(
+        "DROP INDEX registrations_email; DROP INDEX registrations_updated_at;
              DROP TRIGGER registration_interests_added; DROP TRIGGER registration_interests_changed;
              DROP TRIGGER registration_interests_dropped;",
-        )
-        .unwrap();
+    );
     let report = report(&fixture, &fixture.mapping).await;
     assert_eq!(
         problem_keys(&report, Severity::Notice),

@@ -1,25 +1,24 @@
-//! Registers with the same people in three layouts, and a website that writes them.
-//!
-//! Another store joins by another `Site`: the tests know only its methods.
+//! Registers with the same people in three layouts on each store, and a website that writes them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use rosterd::model::{Dimension, EmailAddress, Interest, MergeTag, Registration, RegistrationId};
 use rosterd::registrations::mapping::{MappedValues, RegisterMapping};
 use rosterd::registrations::{
-    Changes, LocalCursor, Reading, RegisterPlace, WriteRegistrations, create_register, open,
+    Changes, LocalCursor, Reading, RegisterPlace, WriteRegistrations, create, open,
 };
-use rusqlite::Connection;
 use rusqlite::types::Value;
-use tempfile::TempDir;
+
+use crate::schemas::{mapping, schema};
+use crate::site::Site;
+use crate::stores::{Database, Store};
 
 /// The layouts of interests; each comes with another spelling of times and names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// The schema of `init`: rows, RFC 3339.
+    /// The schema of `init`: rows, moments.
     Rows,
     /// Odd names, lists, text keys, times without an offset.
     List,
@@ -34,12 +33,11 @@ impl Layout {
 /// A register, opened, and the website beside it.
 pub(crate) struct Fixture {
     pub(crate) layout: Layout,
-    pub(crate) path: PathBuf,
     pub(crate) mapping: RegisterMapping,
     pub(crate) values: MappedValues,
     pub(crate) register: Arc<dyn WriteRegistrations>,
-    pub(crate) site: Connection,
-    pub(crate) directory: TempDir,
+    pub(crate) site: Site,
+    pub(crate) database: Database,
 }
 
 /// A person whom the website registers.
@@ -78,67 +76,19 @@ pub(crate) const CLEO: Person<'static> = Person {
     at: "2026-03-01T12:00:01Z",
 };
 
-/// Names of the list layout's columns: what a site may well have, and what SQL has to quote.
-const ODD_SCHEMA: &str = r#"
-CREATE TABLE "the ""people""" (
-  "select" TEXT PRIMARY KEY, "e-mail" TEXT NOT NULL, "news; letter" VARCHAR(20), "given name" TEXT,
-  "said at" DATETIME, "übersicht" TEXT NOT NULL DEFAULT '', "note" TEXT, "made" DATETIME, "changed" DATETIME,
-  "gone" DATETIME, "topics" TEXT, "regions" TEXT);
-CREATE INDEX "by changed" ON "the ""people""" ("changed");
-CREATE TABLE "removed people" ("who" TEXT);
-CREATE TABLE "people's groups" ("who" TEXT, "group" TEXT);
-"#;
-const ODD_MAPPING: &str = r#"
-table = 'the "people"'
-time_zone = "UTC"
-busy_timeout = "50ms"
-[columns]
-id = "select"
-email = "e-mail"
-subscription = "news; letter"
-subscription_changed_at = "said at"
-preferences_url = "übersicht"
-sync_note = "note"
-created_at = "made"
-updated_at = "changed"
-deleted_at = "gone"
-[interests]
-layout = "list"
-columns = { topic = "topics", region = "regions" }
-[removals]
-table = "removed people"
-registration_id = "who"
-[working_groups]
-table = "people's groups"
-registration_id = "who"
-name = "group"
-"#;
-const FLAG_SCHEMA: &str = "
-CREATE TABLE registrations (
-  id INTEGER PRIMARY KEY, email VARCHAR(100) NOT NULL, subscription TEXT, first_name TEXT NOT NULL,
-  subscription_changed_at INT, created_at INT NOT NULL, updated_at INT NOT NULL, deleted_at INT, sync_note TEXT,
-  preferences_url TEXT, finance BOOLEAN NOT NULL DEFAULT 0, energy BOOLEAN, africa TEXT);
-CREATE TABLE registration_removals (registration_id INTEGER NOT NULL);
-CREATE TABLE group_members (registration_id INTEGER, name TEXT);
-";
-const FLAG_MAPPING: &str = r#"
-busy_timeout = "50ms"
-[interests]
-layout = "flags"
-columns = { finance = "topic:Finance", energy = "topic:Énergie", africa = "region:Africa" }
-[working_groups]
-table = "group_members"
-"#;
-const ROW_MAPPING: &str = r#"
-busy_timeout = "50ms"
-[working_groups]
-table = "group_members"
-"#;
-
-/// Runs a test against every layout.
+/// Runs a test against every layout on every store that is there.
 pub(crate) async fn check(test: impl AsyncFn(Fixture)) {
-    for layout in Layout::ALL {
-        test(Fixture::new(layout).await).await;
+    for store in Store::all() {
+        for layout in Layout::ALL {
+            test(Fixture::on(store, layout).await).await;
+        }
+    }
+}
+
+/// Runs a test against the schema of `init` on every store that is there.
+pub(crate) async fn check_rows(test: impl AsyncFn(Fixture)) {
+    for store in Store::all() {
+        test(Fixture::on(store, Layout::Rows).await).await;
     }
 }
 
@@ -176,37 +126,50 @@ pub(crate) fn usable(row: &Reading) -> Registration {
 }
 
 impl Fixture {
-    /// A fresh register with Ada, Ben and Cleo.
+    /// A fresh register in a SQLite file with Ada, Ben and Cleo.
     pub(crate) async fn new(layout: Layout) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("register.db");
-        let (schema, mapping) = match layout {
-            Layout::Rows => {
-                create_register(&path).await.unwrap();
-                ("CREATE TABLE group_members (registration_id INTEGER, name TEXT);", ROW_MAPPING)
-            }
-            Layout::List => (ODD_SCHEMA, ODD_MAPPING),
-            Layout::Flags => (FLAG_SCHEMA, FLAG_MAPPING),
-        };
-        let site = Connection::open(&path).unwrap();
-        site.execute_batch(schema).unwrap();
+        Self::on(Store::Sqlite, layout).await
+    }
+
+    /// A fresh register with Ada, Ben and Cleo.
+    pub(crate) async fn on(store: Store, layout: Layout) -> Self {
+        let database = Database::new(store);
+        let place = database.place();
+        if layout == Layout::Rows {
+            create(&place).await.unwrap();
+        }
+        let site = database.site();
+        site.run(schema(store, layout));
         let name = if layout == Layout::List { "given name" } else { "first_name" };
         let values = MappedValues {
             fields: BTreeMap::from([(tag("FNAME"), name.to_owned())]),
             dimensions: ["topic", "region"].map(Dimension::new).into(),
         };
-        let mapping: RegisterMapping = toml::from_str(mapping).unwrap();
-        let place = RegisterPlace::Sqlite(path.clone());
+        let mapping: RegisterMapping = toml::from_str(mapping(layout)).unwrap();
         let register = open(&place, &mapping, &values).await.unwrap();
-        let fixture = Self { layout, path, mapping, values, register, site, directory };
+        let fixture = Self { layout, mapping, values, register, site, database };
         for person in [ADA, BEN, CLEO] {
             fixture.register_person(&person);
         }
         fixture
     }
 
+    pub(crate) fn store(&self) -> Store {
+        self.database.store()
+    }
+
     pub(crate) fn place(&self) -> RegisterPlace {
-        RegisterPlace::Sqlite(self.path.clone())
+        self.database.place()
+    }
+
+    /// Whether a column takes any text: on a server only columns of texts do.
+    pub(crate) fn takes_text(&self, column: &str) -> bool {
+        let is_text = match column {
+            "subscription_changed_at" => self.layout == Layout::List,
+            "created_at" | "updated_at" | "deleted_at" => false,
+            _ => true,
+        };
+        self.store() == Store::Sqlite || is_text
     }
 
     /// The row of a key, which is usable.
@@ -235,34 +198,43 @@ impl Fixture {
         }
     }
 
-    pub(crate) fn table(&self) -> &'static str {
-        if self.layout == Layout::List { r#""the ""people""""# } else { "registrations" }
+    /// The table, spelled for SQL.
+    pub(crate) fn table(&self) -> String {
+        self.quoted(if self.layout == Layout::List { r#"the "people""# } else { "registrations" })
+    }
+
+    /// A name, spelled for SQL.
+    pub(crate) fn quoted(&self, name: &str) -> String {
+        self.store().quoted(name)
     }
 
     /// The column that holds this, spelled for SQL.
-    pub(crate) fn column(&self, name: &'static str) -> &'static str {
+    pub(crate) fn column(&self, name: &str) -> String {
         if self.layout != Layout::List {
-            return name;
+            return self.quoted(name);
         }
-        match name {
-            "id" => r#""select""#,
-            "email" => r#""e-mail""#,
-            "subscription" => r#""news; letter""#,
-            "first_name" => r#""given name""#,
-            "subscription_changed_at" => r#""said at""#,
+        self.quoted(match name {
+            "id" => "select",
+            "email" => "e-mail",
+            "subscription" => "news; letter",
+            "first_name" => "given name",
+            "subscription_changed_at" => "said at",
             "preferences_url" => "übersicht",
             "sync_note" => "note",
             "created_at" => "made",
             "updated_at" => "changed",
             "deleted_at" => "gone",
             other => panic!("no column {other}"),
-        }
+        })
     }
 
     /// A time as the site writes it.
     pub(crate) fn time(&self, text: &str) -> Value {
         let time = at(text);
         match self.layout {
+            Layout::Rows if self.store() == Store::Mariadb => {
+                Value::Text(time.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string())
+            }
             Layout::Rows => Value::Text(format!("{time:.3}")),
             Layout::List => Value::Text(time.strftime("%Y-%m-%d %H:%M:%S").to_string()),
             Layout::Flags => Value::Integer(time.as_second()),
@@ -270,52 +242,62 @@ impl Fixture {
     }
 
     /// The website sets one column of a row, and when it did so.
-    pub(crate) fn set(&self, key: i64, column: &'static str, value: impl Into<Value>, at: &str) {
-        self.sql(column, key, value.into());
-        self.sql("updated_at", key, self.time(at));
+    pub(crate) fn set(&self, key: i64, column: &str, value: impl Into<Value>, at: &str) {
+        self.put(key, column, &value.into());
+        self.put(key, "updated_at", &self.time(at));
     }
 
-    fn sql(&self, column: &'static str, key: i64, value: Value) {
-        let (table, column, key_column) = (self.table(), self.column(column), self.column("id"));
-        let text = format!("UPDATE {table} SET {column} = ?1 WHERE {key_column} = ?2");
-        assert_eq!(self.site.execute(&text, (value, self.key(key))).unwrap(), 1);
+    fn put(&self, key: i64, column: &str, value: &Value) {
+        self.site.run(&format!(
+            "UPDATE {} SET {} = {} WHERE {} = {}",
+            self.table(),
+            self.column(column),
+            self.literal(value),
+            self.column("id"),
+            self.key(key)
+        ));
     }
 
-    fn key(&self, key: i64) -> Value {
-        if self.layout == Layout::List { Value::Text(key.to_string()) } else { Value::Integer(key) }
+    /// A value, spelled for SQL.
+    pub(crate) fn literal(&self, value: &Value) -> String {
+        self.store().literal(value)
+    }
+
+    fn key(&self, key: i64) -> String {
+        if self.layout == Layout::List { format!("'{key}'") } else { key.to_string() }
     }
 
     /// The website registers somebody.
     pub(crate) fn register_person(&self, person: &Person<'_>) {
-        let names = [
-            "id",
-            "email",
-            "subscription",
-            "first_name",
-            "subscription_changed_at",
-            "created_at",
-            "updated_at",
+        let text = |text: &str| self.literal(&Value::Text(text.to_owned()));
+        let time = self.literal(&self.time(person.at));
+        let cells = [
+            ("id", self.key(person.id)),
+            ("email", text(person.email)),
+            ("subscription", text(person.status)),
+            ("first_name", text(person.first_name)),
+            ("subscription_changed_at", time.clone()),
+            ("created_at", time.clone()),
+            ("updated_at", time),
         ];
-        let columns: Vec<_> = names.into_iter().map(|name| self.column(name)).collect();
-        let text =
-            format!("INSERT INTO {} ({}) VALUES (?, ?, ?, ?, ?, ?, ?)", self.table(), columns.join(", "));
-        let time = self.time(person.at);
-        let values =
-            (self.key(person.id), person.email, person.status, person.first_name, &time, &time, &time);
-        self.site.execute(&text, values).unwrap();
+        let columns = cells.each_ref().map(|(name, _)| self.column(name)).join(", ");
+        let values = cells.map(|(_, value)| value).join(", ");
+        self.site.run(&format!("INSERT INTO {} ({columns}) VALUES ({values})", self.table()));
         self.set_interests(person.id, person.interests, person.at);
     }
 
     /// The website sets the interests of a row, all of them.
     pub(crate) fn set_interests(&self, key: i64, texts: &[&str], at: &str) {
         let wanted = interests(texts);
+        let text = |text: &str| self.literal(&Value::Text(text.to_owned()));
         match self.layout {
             Layout::Rows => {
-                let text = "DELETE FROM registration_interests WHERE registration_id = ?1";
-                self.site.execute(text, [key]).unwrap();
+                self.site.run(&format!("DELETE FROM registration_interests WHERE registration_id = {key}"));
                 for interest in wanted {
-                    let text = "INSERT INTO registration_interests VALUES (?1, ?2, ?3)";
-                    self.site.execute(text, (key, interest.dimension.as_str(), interest.name)).unwrap();
+                    let (dimension, name) = (text(interest.dimension.as_str()), text(&interest.name));
+                    self.site.run(&format!(
+                        "INSERT INTO registration_interests VALUES ({key}, {dimension}, {name})"
+                    ));
                 }
             }
             Layout::List => {
@@ -323,42 +305,60 @@ impl Fixture {
                     let of_it = wanted.iter().filter(|interest| interest.dimension.as_str() == dimension);
                     of_it.map(|interest| interest.name.clone()).collect()
                 };
-                let topics = serde_json::to_string(&names("topic")).unwrap();
-                let text = r#"UPDATE "the ""people""" SET topics = ?1, regions = ?2 WHERE "select" = ?3"#;
-                let params = (topics, names("region").join(", "), key.to_string());
-                self.site.execute(text, params).unwrap();
+                let topics = text(&serde_json::to_string(&names("topic")).unwrap());
+                let regions = text(&names("region").join(", "));
+                let (table, id) = (self.table(), self.column("id"));
+                self.site.run(&format!(
+                    "UPDATE {table} SET topics = {topics}, regions = {regions} WHERE {id} = '{key}'"
+                ));
             }
             Layout::Flags => {
                 let has = |text: &str| texts.contains(&text);
                 let africa = if has("region:Africa") { "yes" } else { "no" };
-                let text = "UPDATE registrations SET finance = ?1, energy = ?2, africa = ?3 WHERE id = ?4";
-                let params = (has("topic:Finance"), has("topic:Énergie"), africa, key);
-                self.site.execute(text, params).unwrap();
+                let (finance, energy) = (has("topic:Finance"), has("topic:Énergie"));
+                self.site.run(&format!(
+                    "UPDATE registrations SET finance = {finance}, energy = {energy}, africa = '{africa}' \
+                     WHERE id = {key}"
+                ));
             }
         }
-        self.sql("updated_at", key, self.time(at));
+        self.put(key, "updated_at", &self.time(at));
     }
 
     /// The website removes a row, leaving the trace that its schema leaves.
     pub(crate) fn remove(&self, key: i64) {
-        let text = format!("DELETE FROM {} WHERE {} = ?1", self.table(), self.column("id"));
-        self.site.execute(&text, [self.key(key)]).unwrap();
+        let id = self.key(key);
+        self.site.run(&format!("DELETE FROM {} WHERE {} = {id}", self.table(), self.column("id")));
         match self.layout {
             Layout::Rows => (),
             Layout::List => {
-                self.site.execute(r#"INSERT INTO "removed people" VALUES (?1)"#, [self.key(key)]).unwrap();
+                let (table, who) = (self.quoted("removed people"), self.quoted("who"));
+                self.site.run(&format!("INSERT INTO {table} ({who}) VALUES ({id})"));
             }
             Layout::Flags => {
-                self.site.execute("INSERT INTO registration_removals VALUES (?1)", [key]).unwrap();
+                self.site.run(&format!("INSERT INTO registration_removals (registration_id) VALUES ({id})"));
             }
         }
     }
 
     /// What stands in a cell.
-    pub(crate) fn cell(&self, key: i64, column: &'static str) -> Value {
-        let (table, column, id) = (self.table(), self.column(column), self.column("id"));
-        let text = format!("SELECT {column} FROM {table} WHERE {id} = ?1");
-        self.site.query_row(&text, [self.key(key)], |row| row.get(0)).unwrap()
+    pub(crate) fn cell(&self, key: i64, column: &str) -> Value {
+        self.site.first(&format!(
+            "SELECT {} FROM {} WHERE {} = {}",
+            self.column(column),
+            self.table(),
+            self.column("id"),
+            self.key(key)
+        ))
+    }
+
+    /// How many rows a table has.
+    pub(crate) fn count(&self, table: &str) -> i64 {
+        match self.site.first(&format!("SELECT count(*) FROM {table}")) {
+            Value::Integer(count) => count,
+            Value::Text(count) => count.parse().unwrap(),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// The register with another overlap; nothing else differs.

@@ -1,5 +1,5 @@
 //! The contract of every register, held against each store and each layout of interests.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skipped")]
 
 mod changes;
 mod examining;
@@ -8,4 +8,9 @@ mod odd_rows;
 mod reading;
 mod robustness;
 mod schema;
+mod schemas;
+mod servers;
+mod site;
+mod stores;
+mod tap;
 mod writing;

@@ -35,9 +35,12 @@ async fn an_unusable_row_names_its_column_and_not_the_address() {
     ];
     for (column, value, part) in cases {
         check(async |fixture| {
+            if !fixture.takes_text(column) {
+                return;
+            }
             fixture.set(1, column, value.clone(), "2026-03-01T12:30:00Z");
             let said = problem(&fixture).await.unwrap();
-            let column = fixture.column(column).replace('"', "");
+            let column = fixture.column(column).replace(['"', '`'], "");
             assert!(said.contains(part) && said.contains(&column), "{said}");
             assert!(!said.contains('@') || part.contains("address"), "{said}");
             assert!(!said.contains("secret"), "{said}");
@@ -51,6 +54,9 @@ async fn an_unusable_row_names_its_column_and_not_the_address() {
 #[tokio::test]
 async fn an_unreadable_time_of_the_row_is_none() {
     check(async |fixture| {
+        if !fixture.takes_text("created_at") {
+            return;
+        }
         fixture.set(1, "created_at", "once".to_owned(), "2026-03-01T12:30:00Z");
         assert_eq!(problem(&fixture).await, None);
         assert_eq!(fixture.row(1).await.created_at, None);
@@ -78,16 +84,19 @@ async fn a_time_without_an_offset_needs_the_zone() {
 async fn cells_of_interests_that_make_no_sense_stop_the_row() {
     let fixture = Fixture::new(Layout::List).await;
     let text = r#"UPDATE "the ""people""" SET topics = ?1 WHERE "select" = '1'"#;
-    fixture.site.execute(text, ["[\"Finance\""]).unwrap();
+    fixture.site.sqlite().execute(text, ["[\"Finance\""]).unwrap();
     assert!(problem(&fixture).await.unwrap().contains("\"topics\""));
     let fixture = Fixture::new(Layout::Flags).await;
-    fixture.site.execute("UPDATE registrations SET africa = 'sometimes' WHERE id = 1", []).unwrap();
+    fixture.site.run("UPDATE registrations SET africa = 'sometimes' WHERE id = 1");
     assert!(problem(&fixture).await.unwrap().contains("\"africa\""));
 }
 
 #[tokio::test]
 async fn an_unusable_row_says_whose_it_is_and_where_they_stand_as_far_as_that_can_be_read() {
     check(async |fixture| {
+        if !fixture.takes_text("subscription_changed_at") {
+            return;
+        }
         let now = "2026-03-01T12:30:00Z";
         fixture.set(1, "subscription", "unsubscribed".to_owned(), now);
         fixture.set(1, "subscription_changed_at", "lately".to_owned(), now);
@@ -106,7 +115,7 @@ async fn an_unusable_row_says_whose_it_is_and_where_they_stand_as_far_as_that_ca
     .await;
     let fixture = Fixture::new(Layout::Flags).await;
     let sql = "UPDATE registrations SET africa = 'sometimes', subscription = 'unsubscribed' WHERE id = 1";
-    fixture.site.execute(sql, []).unwrap();
+    fixture.site.run(sql);
     assert_eq!(unusable(&fixture).await.status, Some(SubscriptionStatus::Unsubscribed));
 }
 
@@ -145,7 +154,7 @@ async fn a_key_that_a_view_makes_up_is_found_like_any_other() {
                 subscription_changed_at, created_at, updated_at, deleted_at, sync_note, preferences_url,
                 finance, energy, africa FROM people"
         );
-        fixture.site.execute_batch(&view).unwrap();
+        fixture.site.run(&view);
         let register = fixture.with_overlap(fixture.mapping.overlap).await;
         let all = register.page(None, 10).await.unwrap();
         assert_eq!(all.len(), 3, "{made_up}");

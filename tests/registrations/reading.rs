@@ -3,7 +3,8 @@
 use rosterd::model::SubscriptionStatus;
 use rosterd::registrations::{Reading, open_read_only};
 
-use crate::fixture::{Fixture, Layout, Person, at, check, email, id, interests, keys, tag, usable};
+use crate::fixture::{Person, at, check, check_rows, email, id, interests, keys, tag, usable};
+use crate::stores::Store;
 
 #[tokio::test]
 async fn a_row_is_read_with_all_that_the_mapping_names() {
@@ -59,14 +60,14 @@ async fn pages_follow_each_other_without_gap_or_overlap() {
 #[tokio::test]
 async fn large_pages_carry_everybodys_interests() {
     check(async |fixture| {
-        fixture.site.execute_batch("BEGIN").unwrap();
+        fixture.site.run("BEGIN");
         for number in 1000..3500 {
             let address = format!("p{number}@alliance.test");
             let topics: &[&str] = if number % 2 == 0 { &["topic:Finance"] } else { &[] };
             let person = Person { id: number, email: &address, interests: topics, ..crate::fixture::BEN };
             fixture.register_person(&person);
         }
-        fixture.site.execute_batch("COMMIT").unwrap();
+        fixture.site.run("COMMIT");
         let page = fixture.register.page(None, 10_000).await.unwrap();
         let ids: Vec<_> = page.iter().map(|row| row.id().clone()).collect();
         assert_eq!(fixture.register.by_id(&ids).await.unwrap().len(), 2503);
@@ -86,6 +87,9 @@ async fn only_rows_that_are_there_are_read() {
         assert!(fixture.register.by_email(&email("ben@alliance.test")).await.unwrap().is_empty());
         assert_eq!(fixture.register.page(None, 10).await.unwrap().len(), 2);
         assert_eq!(fixture.register.ids(None, 10).await.unwrap().len(), 2);
+        if fixture.store() != Store::Sqlite {
+            return;
+        }
         // A zero date is how some registers spell "never".
         fixture.set(2, "deleted_at", "0000-00-00 00:00:00".to_owned(), "2026-03-01T12:00:06Z");
         assert_eq!(fixture.register.page(None, 10).await.unwrap().len(), 3);
@@ -133,10 +137,12 @@ async fn a_read_only_register_reads_the_same_and_has_one_identity() {
 
 #[tokio::test]
 async fn what_is_not_mapped_is_not_read() {
-    let fixture = Fixture::new(Layout::Rows).await;
-    let text = "INSERT INTO registration_interests VALUES (1, 'colour', 'Blue'), (1, 'topic', ' ')";
-    fixture.site.execute(text, []).unwrap();
-    assert_eq!(fixture.row(1).await.interests, interests(&["region:Africa", "topic:Finance"]));
-    let row = &fixture.register.by_id(&[id(1)]).await.unwrap()[0];
-    assert!(matches!(row, Reading::Usable(row) if row.fields.len() == 1));
+    check_rows(async |fixture| {
+        let text = "INSERT INTO registration_interests VALUES (1, 'colour', 'Blue'), (1, 'topic', ' ')";
+        fixture.site.run(text);
+        assert_eq!(fixture.row(1).await.interests, interests(&["region:Africa", "topic:Finance"]));
+        let row = &fixture.register.by_id(&[id(1)]).await.unwrap()[0];
+        assert!(matches!(row, Reading::Usable(row) if row.fields.len() == 1));
+    })
+    .await;
 }

@@ -9,14 +9,14 @@ const PAST: &str = "2026-01-01T00:00:00.000Z";
 /// A register whose rows all changed long ago.
 async fn fixture() -> Fixture {
     let fixture = Fixture::new(Layout::Rows).await;
-    fixture.site.pragma_update(None, "recursive_triggers", true).unwrap();
-    fixture.site.execute("UPDATE registrations SET updated_at = ?1", [PAST]).unwrap();
+    fixture.site.sqlite().pragma_update(None, "recursive_triggers", true).unwrap();
+    fixture.site.sqlite().execute("UPDATE registrations SET updated_at = ?1", [PAST]).unwrap();
     fixture
 }
 
 fn column(fixture: &Fixture, name: &str) -> Option<String> {
     let text = format!("SELECT {name} FROM registrations WHERE id = 1");
-    fixture.site.query_row(&text, [], |row| row.get(0)).unwrap()
+    fixture.site.sqlite().query_row(&text, [], |row| row.get(0)).unwrap()
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn every_change_but_rosterds_own_moves_the_time_of_change() {
     ];
     for (statement, moves) in cases {
         let fixture = fixture().await;
-        fixture.site.execute(statement, []).unwrap();
+        fixture.site.sqlite().execute(statement, []).unwrap();
         let updated_at = column(&fixture, "updated_at").unwrap();
         assert_eq!(updated_at != PAST, moves, "{statement}: {updated_at}");
         assert!(!moves || (updated_at.as_str() > "2026-06" && updated_at.ends_with('Z')), "{updated_at}");
@@ -51,7 +51,7 @@ async fn every_change_but_rosterds_own_moves_the_time_of_change() {
 async fn a_time_of_change_that_moves_forward_is_the_websites_own() {
     let fixture = fixture().await;
     let text = "UPDATE registrations SET country = 'CH', updated_at = '2026-02-01T00:00:00Z' WHERE id = 1";
-    fixture.site.execute(text, []).unwrap();
+    fixture.site.sqlite().execute(text, []).unwrap();
     assert_eq!(column(&fixture, "updated_at").unwrap(), "2026-02-01T00:00:00Z");
 }
 
@@ -60,9 +60,9 @@ async fn a_row_inserted_with_another_spelling_is_dated_anew() {
     let fixture = fixture().await;
     let text =
         "INSERT INTO registrations (email, updated_at) VALUES ('z@alliance.test', '2026-02-01 10:00:00')";
-    fixture.site.execute(text, []).unwrap();
+    fixture.site.sqlite().execute(text, []).unwrap();
     let text = "SELECT updated_at FROM registrations WHERE email = 'z@alliance.test'";
-    let updated_at: String = fixture.site.query_row(text, [], |row| row.get(0)).unwrap();
+    let updated_at: String = fixture.site.sqlite().query_row(text, [], |row| row.get(0)).unwrap();
     assert!(updated_at.contains('T') && updated_at.ends_with('Z'), "{updated_at}");
 }
 
@@ -80,7 +80,7 @@ async fn consent_without_a_time_happened_now() {
     ];
     for (set, expected) in cases {
         let fixture = fixture().await;
-        fixture.site.execute(&format!("UPDATE registrations SET {set} WHERE id = 1"), []).unwrap();
+        fixture.site.sqlite().execute(&format!("UPDATE registrations SET {set} WHERE id = 1"), []).unwrap();
         let time = column(&fixture, "subscription_changed_at").unwrap();
         match expected {
             Some(expected) => assert_eq!(time, expected, "{set}"),
@@ -93,12 +93,12 @@ async fn consent_without_a_time_happened_now() {
 async fn a_removed_row_leaves_a_trace_and_no_interests() {
     for foreign_keys in [true, false] {
         let fixture = fixture().await;
-        fixture.site.pragma_update(None, "foreign_keys", foreign_keys).unwrap();
-        fixture.site.execute("DELETE FROM registrations WHERE id = 1", []).unwrap();
+        fixture.site.sqlite().pragma_update(None, "foreign_keys", foreign_keys).unwrap();
+        fixture.site.sqlite().execute("DELETE FROM registrations WHERE id = 1", []).unwrap();
         let text = "SELECT (SELECT count(*) FROM registration_interests WHERE registration_id = 1), \
                     (SELECT group_concat(registration_id) FROM registration_removals)";
         let left: (i64, String) =
-            fixture.site.query_row(text, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            fixture.site.sqlite().query_row(text, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         assert_eq!(left, (0, "1".to_owned()), "{foreign_keys}");
     }
 }
@@ -106,19 +106,23 @@ async fn a_removed_row_leaves_a_trace_and_no_interests() {
 #[tokio::test]
 async fn a_key_is_never_given_twice() {
     let fixture = fixture().await;
-    fixture.site.execute("DELETE FROM registrations WHERE id = 10", []).unwrap();
-    fixture.site.execute("INSERT INTO registrations (email) VALUES ('z@alliance.test')", []).unwrap();
-    assert_eq!(fixture.site.last_insert_rowid(), 11);
-    fixture.site.execute("UPDATE registrations SET id = 99 WHERE id = 11", []).unwrap();
+    fixture.site.sqlite().execute("DELETE FROM registrations WHERE id = 10", []).unwrap();
+    fixture
+        .site
+        .sqlite()
+        .execute("INSERT INTO registrations (email) VALUES ('z@alliance.test')", [])
+        .unwrap();
+    assert_eq!(fixture.site.sqlite().last_insert_rowid(), 11);
+    fixture.site.sqlite().execute("UPDATE registrations SET id = 99 WHERE id = 11", []).unwrap();
     let text = "SELECT group_concat(registration_id) FROM registration_removals";
-    let removed: String = fixture.site.query_row(text, [], |row| row.get(0)).unwrap();
+    let removed: String = fixture.site.sqlite().query_row(text, [], |row| row.get(0)).unwrap();
     assert_eq!(removed, "10,11");
 }
 
 #[tokio::test]
 async fn a_file_that_is_there_is_left_alone() {
     let fixture = fixture().await;
-    let refused = create_register(&fixture.path).await.unwrap_err();
+    let refused = create_register(fixture.database.address().as_ref()).await.unwrap_err();
     assert!(matches!(refused, RegisterError::Mapping { .. }), "{refused}");
     assert_eq!(fixture.row(2).await.email.as_str(), "ben@alliance.test");
 }

@@ -8,10 +8,10 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::registrations::RegisterError;
-use crate::registrations::sqlite::fault::Fault;
-use crate::registrations::sqlite::on_a_thread;
+use crate::registrations::fault::Fault;
+use crate::registrations::register::on_a_thread;
 
-const SCHEMA: &str = include_str!("../schema.sql");
+const SCHEMA: &str = include_str!("schema.sql");
 
 /// Read and written by the owner, read by the group: it holds addresses.
 const MODE: u32 = 0o640;
@@ -41,6 +41,7 @@ pub async fn create_register(path: &Path) -> Result<(), RegisterError> {
     })
     .await
 }
+
 /// Runs statements of the website's on the register in `path`, all or none: what a form or a member of staff does.
 pub async fn run_script(path: &Path, script: &str) -> Result<(), RegisterError> {
     let (path, script) = (path.to_owned(), script.to_owned());

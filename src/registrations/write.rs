@@ -1,17 +1,16 @@
 //! Writing rows: compare-and-set on what was observed, creation, notes, erasure; each in one transaction.
 
-use rusqlite::{ToSql, Transaction, TransactionBehavior, params_from_iter};
-
-use crate::model::{Registration, RegistrationId, SubscriptionStatus, UnusableRegistration};
+use crate::model::{Key, Registration, RegistrationId, SubscriptionStatus, UnusableRegistration};
+use crate::registrations::catalogue::{Column, Kind};
 use crate::registrations::cell::Cell;
-use crate::registrations::layout::{Column, InterestPlace, Layout};
-use crate::registrations::sqlite::cells::{
+use crate::registrations::cells::{
     cell_interests, consent_time, group_rows, interest_rows, new_cells, nothing, wanted_interests,
 };
-use crate::registrations::sqlite::fault::Fault;
-use crate::registrations::sqlite::link::Link;
-use crate::registrations::sqlite::read::{bearers, by_key, id_of, key_of};
-use crate::registrations::sqlite::statements::{key_in, quoted};
+use crate::registrations::fault::Fault;
+use crate::registrations::layout::InterestPlace;
+use crate::registrations::link::{Link, Purpose};
+use crate::registrations::query::Query;
+use crate::registrations::read::{bearers, by_key, id_of, lock};
 use crate::registrations::{CreateOutcome, NewRegistration, Reading, RowChanges, WriteOutcome};
 
 /// A column and what it is set to.
@@ -19,40 +18,45 @@ pub(super) type Set = (Column, Cell<'static>);
 
 /// Writes `changes` to the row that was observed as `seen`, if it still is as observed.
 pub(super) fn write(
-    link: &mut Link,
+    link: &Link<'_>,
     seen: &Registration,
     changes: &RowChanges,
 ) -> Result<WriteOutcome, Fault> {
-    let transaction = begin(link)?;
-    let row = match by_key(link, &seen.id)? {
+    match link.within(Purpose::Write, || compare_and_set(link, seen, changes)) {
+        // Whoever was faster changed the row after it was observed.
+        Err(Fault::Raced(_)) => Ok(WriteOutcome::Changed),
+        outcome => outcome,
+    }
+}
+
+fn compare_and_set(
+    link: &Link<'_>,
+    seen: &Registration,
+    changes: &RowChanges,
+) -> Result<WriteOutcome, Fault> {
+    let row = match lock(link, &seen.id)? {
         None => return Ok(WriteOutcome::Gone),
-        Some(Reading::Unusable(row)) => {
-            let outcome = write_opt_out(link, &row, changes)?;
-            transaction.commit()?;
-            return Ok(outcome);
-        }
+        Some(Reading::Unusable(row)) => return write_opt_out(link, &row, changes),
         Some(Reading::Usable(row)) => row,
     };
     if !is_as_seen(seen, &row) {
         return Ok(WriteOutcome::Changed);
     }
-    let interests = wanted_interests(&link.layout, &row.interests, &changes.values)?;
+    let interests = wanted_interests(link.layout, &row.interests, &changes.values)?;
     let mut sets = row_sets(link, &row, changes)?;
     sets.extend(cell_interests(link, &row, &interests)?);
-    update(link, &row.id, &sets)?;
+    update(link, &row.id, sets)?;
     date_consent(link, &row, changes)?;
     interest_rows(link, &row.id, &row.interests, &interests)?;
     if let Some(groups) = &changes.working_groups {
         group_rows(link, &row.id, groups)?;
     }
-    let row = stands(link, &row.id)?;
-    transaction.commit()?;
-    Ok(WriteOutcome::Written(Box::new(row)))
+    Ok(WriteOutcome::Written(Box::new(stands(link, &row.id)?)))
 }
 
 /// Writes the status and its time, if that is an opt-out, into a row of which nothing else can be told.
 fn write_opt_out(
-    link: &Link,
+    link: &Link<'_>,
     row: &UnusableRegistration,
     changes: &RowChanges,
 ) -> Result<WriteOutcome, Fault> {
@@ -69,103 +73,117 @@ fn write_opt_out(
         Some(column) => Some((column.clone(), consent_time(link, column, &row.id, at)?)),
         None => None,
     };
-    update(link, &row.id, &[Some(status), time.clone()].into_iter().flatten().collect::<Vec<_>>())?;
+    update(link, &row.id, [Some(status), time.clone()].into_iter().flatten().collect())?;
     // A trigger may take a time that stays as it was for one that was not named.
     let time = time.filter(|_| row.status_changed_at == at);
-    update(link, &row.id, &time.into_iter().collect::<Vec<_>>())?;
+    update(link, &row.id, time.into_iter().collect())?;
     Ok(WriteOutcome::OptOutOnly)
 }
 
 /// Creates a registration unless a row with its address is there by now.
-pub(super) fn create(link: &mut Link, new: &NewRegistration) -> Result<CreateOutcome, Fault> {
-    let transaction = begin(link)?;
-    if !bearers(link, &new.email)?.is_empty() {
-        return Ok(CreateOutcome::Exists);
+pub(super) fn create(link: &Link<'_>, new: &NewRegistration) -> Result<CreateOutcome, Fault> {
+    let outcome = link.within(Purpose::Write, || {
+        if bearers(link, &new.email)?.is_empty() { insert(link, new) } else { Ok(CreateOutcome::Exists) }
+    });
+    match outcome {
+        // The website may have been faster, which a unique address tells.
+        Err(Fault::Refused(said)) => match link.within(Purpose::Read, || bearers(link, &new.email))? {
+            rows if rows.is_empty() => Err(Fault::Refused(said)),
+            _ => Ok(CreateOutcome::Exists),
+        },
+        outcome => outcome,
     }
+}
+
+fn insert(link: &Link<'_>, new: &NewRegistration) -> Result<CreateOutcome, Fault> {
+    let (dialect, layout) = (link.session.dialect(), link.layout);
     let none = std::collections::BTreeSet::new();
-    let interests = wanted_interests(&link.layout, &none, &new.values)?;
+    let interests = wanted_interests(layout, &none, &new.values)?;
     let sets = new_cells(link, new, &interests)?;
-    let columns: Vec<String> = sets.iter().map(|(column, _)| quoted(&column.name)).collect();
-    let text = format!(
-        "INSERT INTO {} ({}) VALUES ({}) RETURNING {}",
-        quoted(&link.layout.table),
-        columns.join(", "),
-        vec!["?"; sets.len()].join(", "),
-        quoted(&link.layout.id.name)
-    );
-    let id = {
-        let mut statement = link.conn.prepare_cached(&text)?;
-        let mut rows = statement.query(params_from_iter(sets.iter().map(|(_, cell)| cell)))?;
-        let id = rows.next()?.map(|row| id_of(row, 0)).transpose()?;
-        // Stepped to the end: only then is the row inserted for good.
-        while rows.next()?.is_some() {}
-        id.filter(|id| !id.as_str().is_empty())
-    };
-    let Some(id) = id else {
+    let columns: Vec<String> = sets.iter().map(|(column, _)| dialect.quoted(&column.name)).collect();
+    let mut query = link.query(format!("INSERT INTO {} ({}) VALUES (", layout.table.sql, columns.join(", ")));
+    for (at, (column, cell)) in sets.into_iter().enumerate() {
+        query = if at > 0 { query.push(", ") } else { query };
+        query = query.bind_to(&column, cell);
+    }
+    let Some(id) = inserted(link, query.push(")"), new)? else {
         let problem = "the register gives a new row no key by itself; give the key column a default";
         return Err(Fault::Refused(problem.to_owned()));
     };
     interest_rows(link, &id, &none, &interests)?;
-    let row = stands(link, &id)?;
-    transaction.commit()?;
-    Ok(CreateOutcome::Created(Box::new(row)))
+    Ok(CreateOutcome::Created(Box::new(stands(link, &id)?)))
+}
+
+/// Inserts a row; its key, if it got one.
+fn inserted(link: &Link<'_>, query: Query, new: &NewRegistration) -> Result<Option<RegistrationId>, Fault> {
+    let (dialect, key) = (link.session.dialect(), &link.layout.id);
+    let inserted = if dialect.returns_keys() {
+        // Named without an alias: an inserted row has none.
+        let shown = match key.kind {
+            Kind::Loose | Kind::Untyped => dialect.quoted(&key.name),
+            _ => format!("{}::text", dialect.quoted(&key.name)),
+        };
+        link.first(&query.push(&format!(" RETURNING {shown}"))).map(|cell| Some(id_of(&cell)))
+    } else {
+        // Nobody bore the address a moment ago: whoever bears it now is the new row.
+        let bearer = || bearers(link, &new.email).map(|rows| rows.last().map(|row| row.id().clone()));
+        link.session.execute(&query).and_then(|_| bearer())
+    };
+    match inserted {
+        Err(Fault::Refused(said)) if !key.has_default && said.contains(&key.name) => Ok(None),
+        inserted => Ok(inserted?.filter(|id| !id.as_str().is_empty())),
+    }
 }
 
 /// Writes the note of a row, whether it is usable or not; nothing where no note is mapped.
-pub(super) fn note(link: &mut Link, id: &RegistrationId, note: &str) -> Result<(), Fault> {
+pub(super) fn note(link: &Link<'_>, id: &RegistrationId, note: &str) -> Result<(), Fault> {
     let Some(column) = link.layout.sync_note.clone() else { return Ok(()) };
-    let transaction = begin(link)?;
-    let noted = match by_key(link, id)? {
-        None => return Ok(()),
-        Some(Reading::Usable(row)) => row.sync_note,
-        Some(Reading::Unusable(row)) => row.sync_note,
-    };
-    if noted.as_deref() != Some(note) {
+    link.within(Purpose::Write, || {
+        let noted = match lock(link, id)? {
+            None => return Ok(()),
+            Some(Reading::Usable(row)) => row.sync_note,
+            Some(Reading::Unusable(row)) => row.sync_note,
+        };
+        if noted.as_deref() == Some(note) {
+            return Ok(());
+        }
         let cell = text_or_nothing(&column, note);
-        update(link, id, &[(column, cell)])?;
-    }
-    transaction.commit()?;
-    Ok(())
+        update(link, id, vec![(column, cell)])
+    })
 }
 
 /// Takes rows that are gone or no longer live out of the table of working groups.
-pub(super) fn drop_orphaned_groups(link: &mut Link) -> Result<u64, Fault> {
+pub(super) fn drop_orphaned_groups(link: &Link<'_>) -> Result<u64, Fault> {
     let Some((table, key, _)) = &link.layout.groups else { return Ok(0) };
-    let (sql, table, key) = (&link.sql, quoted(table), key_in("g", key));
-    let text = format!(
-        "DELETE FROM {table} AS g WHERE NOT EXISTS (SELECT 1 {} WHERE {} = {key} AND {})",
-        sql.from, sql.id, sql.live
-    );
-    let transaction = begin(link)?;
-    let dropped = link.conn.execute(&text, [])?;
-    transaction.commit()?;
-    Ok(u64::try_from(dropped).unwrap_or(u64::MAX))
+    let (sql, dialect) = (link.sql, link.session.dialect());
+    let query = link.query(dialect.delete(&table.sql, "g")).push(&format!(
+        "NOT EXISTS (SELECT 1 {} WHERE {} = {} AND {})",
+        sql.from,
+        sql.id,
+        dialect.key_in("g", key),
+        sql.live
+    ));
+    link.within(Purpose::Write, || link.session.execute(&query))
 }
 
 /// Removes rows for good, marked as removed or not, with all that hangs on them.
-pub(super) fn erase(link: &mut Link, ids: &[RegistrationId]) -> Result<(), Fault> {
-    let transaction = begin(link)?;
-    let layout = &link.layout;
+pub(super) fn erase(link: &Link<'_>, ids: &[RegistrationId]) -> Result<(), Fault> {
+    let (layout, dialect) = (link.layout, link.session.dialect());
     let mut places = Vec::new();
     if let InterestPlace::Rows { table, registration_id, .. } = &layout.interests {
         places.push((table, registration_id));
     }
     places.extend(layout.groups.as_ref().map(|(table, key, _)| (table, key)));
     places.push((&layout.table, &layout.id));
-    for (table, key) in places {
-        let text = format!("DELETE FROM {} AS e WHERE {} = ?1", quoted(table), key_in("e", key));
-        let mut statement = link.conn.prepare_cached(&text)?;
-        for id in ids {
-            statement.execute([key_of(id)])?;
+    link.within(Purpose::Write, || {
+        for (table, key) in &places {
+            for value in ids.iter().filter_map(|id| dialect.key(key, id)) {
+                let query = link.query(dialect.delete(&table.sql, "e")).push(&dialect.key_in("e", key));
+                link.session.execute(&query.push(" = ").bind_to(key, value))?;
+            }
         }
-    }
-    transaction.commit()?;
-    Ok(())
-}
-
-/// Begins to write: waits for other writers here, so that nothing changes between the comparison and the write.
-fn begin(link: &Link) -> Result<Transaction<'_>, Fault> {
-    Ok(Transaction::new_unchecked(&link.conn, TransactionBehavior::Immediate)?)
+        Ok(())
+    })
 }
 
 /// Whether a row is as it was observed. What Rosterd writes for itself does not count, nor does `updated_at`: where all
@@ -200,9 +218,9 @@ fn is_as_seen(seen: &Registration, row: &Registration) -> bool {
 }
 
 /// What changes in the row itself, interests left out.
-fn row_sets(link: &Link, row: &Registration, changes: &RowChanges) -> Result<Vec<Set>, Fault> {
+fn row_sets(link: &Link<'_>, row: &Registration, changes: &RowChanges) -> Result<Vec<Set>, Fault> {
     let RowChanges { email, status, values, preferences_url, sync_note, working_groups: _ } = changes;
-    let layout = &link.layout;
+    let layout = link.layout;
     let mut sets = Vec::new();
     if let Some(email) = email.as_ref().filter(|email| email.as_str() != row.email.as_str()) {
         sets.push((layout.email.clone(), Cell::owned(email.as_str())));
@@ -211,11 +229,15 @@ fn row_sets(link: &Link, row: &Registration, changes: &RowChanges) -> Result<Vec
         sets.extend(status_sets(link, row, *status, *changed_at)?);
     }
     for (key, value) in values {
-        if let crate::model::Key::Field(tag) = key {
+        if let Key::Field(tag) = key {
             let Some(column) = layout.fields.get(tag) else {
                 return Err(Fault::Refused(format!("no column is mapped for {tag}")));
             };
             if row.fields.get(tag).map(String::as_str) != Some(value.as_text()) {
+                if column.is_generated {
+                    let said = format!("the column {:?} is generated and cannot be written", column.name);
+                    return Err(Fault::Refused(said));
+                }
                 sets.push((column.clone(), text_or_nothing(column, value.as_text())));
             }
         }
@@ -235,7 +257,7 @@ fn row_sets(link: &Link, row: &Registration, changes: &RowChanges) -> Result<Vec
 
 /// A changed status goes with its time in one statement: else a trigger would take the moment of the write for it.
 fn status_sets(
-    link: &Link,
+    link: &Link<'_>,
     row: &Registration,
     status: SubscriptionStatus,
     changed_at: Option<jiff::Timestamp>,
@@ -254,7 +276,7 @@ fn status_sets(
 
 /// Writes the consent time once more where a trigger overwrote it: one that looks for a changed time cannot tell a
 /// statement that sets the time to what it was from one that does not name it.
-fn date_consent(link: &Link, row: &Registration, changes: &RowChanges) -> Result<(), Fault> {
+fn date_consent(link: &Link<'_>, row: &Registration, changes: &RowChanges) -> Result<(), Fault> {
     let (Some((_, wanted)), Some(column)) = (changes.status, &link.layout.subscription_changed_at) else {
         return Ok(());
     };
@@ -265,29 +287,26 @@ fn date_consent(link: &Link, row: &Registration, changes: &RowChanges) -> Result
         Some(Reading::Usable(now)) if now.status_changed_at == wanted => Ok(()),
         _ => {
             let time = consent_time(link, column, &row.id, wanted)?;
-            update(link, &row.id, &[(column.clone(), time)])
+            update(link, &row.id, vec![(column.clone(), time)])
         }
     }
 }
 
 /// Sets columns of one row, those named and no other.
-fn update(link: &Link, id: &RegistrationId, sets: &[Set]) -> Result<(), Fault> {
-    if sets.is_empty() {
-        return Ok(());
+fn update(link: &Link<'_>, id: &RegistrationId, sets: Vec<Set>) -> Result<(), Fault> {
+    let (layout, dialect) = (link.layout, link.session.dialect());
+    let Some(key) = dialect.key(&layout.id, id).filter(|_| !sets.is_empty()) else { return Ok(()) };
+    let mut query = link.query(format!("UPDATE {} AS r SET ", layout.table.sql));
+    for (at, (column, cell)) in sets.into_iter().enumerate() {
+        let between = if at > 0 { ", " } else { "" };
+        query = query.push(&format!("{between}{} = ", dialect.quoted(&column.name))).bind_to(&column, cell);
     }
-    let layout: &Layout = &link.layout;
-    let columns: Vec<String> =
-        sets.iter().map(|(column, _)| format!("{} = ?", quoted(&column.name))).collect();
-    let text =
-        format!("UPDATE {} AS r SET {} WHERE {} = ?", quoted(&layout.table), columns.join(", "), link.sql.id);
-    let key = key_of(id);
-    let params = sets.iter().map(|(_, cell)| cell as &dyn ToSql).chain([&key as &dyn ToSql]);
-    link.conn.prepare_cached(&text)?.execute(params_from_iter(params))?;
-    Ok(())
+    let query = query.push(&format!(" WHERE {} = ", link.sql.id)).bind_to(&layout.id, key);
+    link.session.execute(&query).map(|_| ())
 }
 
 /// The row as it now stands; a write that leaves it unusable is taken back.
-fn stands(link: &Link, id: &RegistrationId) -> Result<Registration, Fault> {
+fn stands(link: &Link<'_>, id: &RegistrationId) -> Result<Registration, Fault> {
     match by_key(link, id)? {
         Some(Reading::Usable(row)) => Ok(row),
         Some(Reading::Unusable(row)) => {

@@ -1,10 +1,14 @@
-//! How far the changes of a SQLite register have been read, and from where to read on.
+//! How far the changes of a register have been read, and from where to read on.
 //!
 //! Rows are read in the order of (`updated_at`, key). A walk begins some seconds before the highest time seen, because a
 //! row may be committed after it was dated; it stops doing so once a whole walk found nothing new that long after, so that
 //! an idle register costs nothing. Three things can set a register's times back, and a walk begins before each of them:
 //! rows dated in the future, the end of summer time in a column without offsets, and a clock that was corrected
 //! (that one asks for a full reading).
+//!
+//! A server has many writers at once: a row dated now may be committed in an hour. So a walk counts as begun no later than
+//! the oldest transaction that was at work then, and the next one begins before that; a removal counts as seen for good
+//! once everybody who was at work when it was read has finished.
 
 use std::time::Duration;
 
@@ -25,12 +29,38 @@ pub(super) struct Position {
     pub(super) seen: i64,
     /// Whether a whole walk that began long enough after found nothing new.
     pub(super) settled: bool,
-    /// When the last finished walk began, by the store's clock.
+    /// When the last finished walk began, by the store's clock, or the oldest writer that was at work then.
     pub(super) started: i64,
     /// How far the present walk has come.
     pub(super) walk: Option<Walk>,
     /// The position of the last removal seen.
     pub(super) removed: i64,
+    /// From where the next walk reads the removals again; `None` where none can come late.
+    #[serde(default)]
+    pub(super) again: Option<Again>,
+}
+
+/// Removals that are read once more: one may be committed after another that was counted later.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Again {
+    /// Up to here nothing can come late.
+    pub(super) proved: i64,
+    /// What had been seen at this time, by the store's clock.
+    pub(super) seen: i64,
+    /// The time.
+    pub(super) at: i64,
+}
+
+impl Again {
+    /// After a walk that saw removals up to `removed` and began at `started`, no later than the oldest writer at work.
+    pub(super) fn after(self, removed: i64, started: i64, now: i64, overlap: Duration) -> Self {
+        let patience = i64::try_from(overlap.as_millis()).unwrap_or(i64::MAX);
+        if started > self.at.saturating_add(patience) {
+            Self { proved: self.seen.min(removed), seen: removed, at: now }
+        } else {
+            self
+        }
+    }
 }
 
 /// A walk that has more pages.
@@ -198,6 +228,7 @@ pub(super) fn after_page(
         started,
         walk: None,
         removed,
+        again: position.again,
     }
 }
 

@@ -12,12 +12,15 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::aside::vfs;
+use crate::registrations::dialect::Dialect;
+use crate::registrations::fault::Fault;
 use crate::registrations::layout::{Layout, resolve, tables_of};
+use crate::registrations::link::Link;
 use crate::registrations::mapping::{MappedValues, RegisterMapping};
 use crate::registrations::report::{MappingProblem, errors_in_one};
 use crate::registrations::sqlite::catalogue::catalogue;
-use crate::registrations::sqlite::fault::Fault;
-use crate::registrations::sqlite::statements::Statements;
+use crate::registrations::sqlite::session::FileSession;
+use crate::registrations::statements::Statements;
 
 /// What the connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +41,11 @@ pub(super) struct Opening {
 }
 
 /// An open register.
-pub(super) struct Link {
-    pub(super) conn: Connection,
+pub(super) struct RegisterFile {
+    pub(super) session: FileSession,
     pub(super) layout: Arc<Layout>,
-    pub(super) sql: Arc<Statements>,
-    pub(super) overlap: Duration,
+    sql: Statements,
+    overlap: Duration,
     opening: Opening,
     mark: FileMark,
     certainty: Certainty,
@@ -70,16 +73,22 @@ const URI: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
 /// Statements are few but for the updates, which differ by the columns they set.
 const CACHED_STATEMENTS: usize = 64;
 
-impl Link {
+impl RegisterFile {
     /// Opens the file and finds everything that the mapping names.
     pub(super) fn open(opening: Opening) -> Result<Self, Fault> {
         let (conn, mark, certainty) = connect(&opening)?;
         let layout = find_layout(&conn, &opening)?.map_err(|problems| {
             Fault::Mapping(errors_in_one(&problems).unwrap_or_else(|| "the mapping is wrong".to_owned()))
         })?;
-        let sql = Arc::new(Statements::new(&layout));
+        let sql = Statements::new(Dialect::Sqlite, &layout);
         let overlap = Duration::try_from(opening.mapping.overlap).unwrap_or_default();
-        Ok(Self { conn, layout: Arc::new(layout), sql, overlap, opening, mark, certainty })
+        let session = FileSession(conn);
+        Ok(Self { session, layout: Arc::new(layout), sql, overlap, opening, mark, certainty })
+    }
+
+    /// What the work on rows is given.
+    pub(super) fn link(&self) -> Link<'_> {
+        Link { session: &self.session, layout: &self.layout, sql: &self.sql, overlap: self.overlap }
     }
 
     /// Opens the file anew if another lies in its place, or if it changed where no lock guards it.
@@ -163,7 +172,7 @@ pub(super) fn find_layout(
     opening: &Opening,
 ) -> Result<Result<Layout, Vec<MappingProblem>>, Fault> {
     let catalogue = catalogue(conn, &tables_of(&opening.mapping))?;
-    Ok(resolve(&opening.mapping, &opening.values, &catalogue))
+    Ok(resolve(&opening.mapping, &opening.values, &catalogue, Dialect::Sqlite))
 }
 
 /// Which file lies at `path`.

@@ -21,7 +21,21 @@ fn position(top: Stamp, started: &str, settled: bool) -> Position {
         started: millis(started),
         walk: None,
         removed: 0,
+        again: None,
     }
+}
+
+#[test]
+fn a_removal_is_seen_for_good_once_everybody_who_was_at_work_has_finished() {
+    let start = Again { proved: 3, seen: 3, at: 10_000 };
+    // Seen at 70 s, while a writer is at work since 9 s.
+    let waiting = start.after(5, 9_000, 70_000, SECOND);
+    assert_eq!(waiting, start);
+    let seen = waiting.after(5, 70_000, 70_000, SECOND);
+    assert_eq!(seen, Again { proved: 3, seen: 5, at: 70_000 });
+    // One that began right after the clock was read is waited for too.
+    assert_eq!(seen.after(6, 70_500, 130_000, SECOND), seen);
+    assert_eq!(seen.after(6, 130_000, 130_000, SECOND), Again { proved: 5, seen: 6, at: 130_000 });
 }
 
 fn stamp(text: &str) -> Stamp {

@@ -3,20 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use rusqlite::ToSql;
+use jiff::tz::TimeZone;
 
 use crate::model::{Dimension, Interest, InterestSet, Key, Registration, RegistrationId, Value};
 use crate::registrations::NewRegistration;
+use crate::registrations::catalogue::{Column, Kind, Zone};
 use crate::registrations::cell::{Cell, FlagWord, flag_like};
-use crate::registrations::layout::{Column, InterestPlace, Layout};
+use crate::registrations::fault::Fault;
+use crate::registrations::layout::{InterestPlace, Layout};
+use crate::registrations::link::Link;
 use crate::registrations::lists::{ListCell, read_list};
-use crate::registrations::sqlite::changes::now;
-use crate::registrations::sqlite::fault::Fault;
-use crate::registrations::sqlite::link::Link;
-use crate::registrations::sqlite::read::{cell, key_of};
-use crate::registrations::sqlite::statements::{key_in, of, quoted};
-use crate::registrations::sqlite::write::Set;
-use crate::registrations::times::{RFC_3339, shape_of, write_time};
+use crate::registrations::times::{RFC_3339, TimeShape, shape_of, spell, write_time};
+use crate::registrations::write::Set;
 
 /// The interests that a row is to have.
 pub(super) fn wanted_interests(
@@ -50,7 +48,7 @@ pub(super) fn wanted_interests(
 
 /// What changes in the row's own cells to bring its interests about.
 pub(super) fn cell_interests(
-    link: &Link,
+    link: &Link<'_>,
     row: &Registration,
     wanted: &InterestSet,
 ) -> Result<Vec<Set>, Fault> {
@@ -83,28 +81,27 @@ pub(super) fn cell_interests(
 
 /// The cells of a new row.
 pub(super) fn new_cells(
-    link: &Link,
+    link: &Link<'_>,
     new: &NewRegistration,
     interests: &InterestSet,
 ) -> Result<Vec<Set>, Fault> {
-    let layout = &link.layout;
+    let layout = link.layout;
     let mut sets = vec![
         (layout.email.clone(), Cell::owned(new.email.as_str())),
         (layout.subscription.clone(), Cell::owned(new.status.as_str())),
     ];
     sets.extend(layout.membership.clone().map(|column| (column, Cell::owned(new.membership.clone()))));
     if let (Some(column), Some(time)) = (&layout.subscription_changed_at, new.status_changed_at) {
-        sets.push((column.clone(), write_time(time, time_shape(link, column, None)?, layout.zone.as_ref())));
+        sets.push((column.clone(), time_cell(link, column, None, time)?));
     }
-    let moment = Timestamp::from_millisecond(now(link)?).unwrap_or_default();
+    let moment = Timestamp::from_millisecond(link.session.moment()?.now).unwrap_or_default();
     for column in [&layout.created_at, &layout.updated_at].into_iter().flatten() {
         // Many frameworks write these themselves and leave them without a default.
         if !column.has_default {
-            let shape = time_shape(link, column, None)?;
-            sets.push((column.clone(), write_time(moment, shape, layout.zone.as_ref())));
+            sets.push((column.clone(), time_cell(link, column, None, moment)?));
         }
     }
-    for (tag, column) in &layout.fields {
+    for (tag, column) in layout.fields.iter().filter(|(_, column)| !column.is_generated) {
         match new.values.get(&Key::Field(tag.clone())).map(Value::as_text) {
             Some(text) if !text.is_empty() => sets.push((column.clone(), Cell::owned(text))),
             _ if !column.nullable && !column.has_default => sets.push((column.clone(), Cell::owned(""))),
@@ -115,7 +112,7 @@ pub(super) fn new_cells(
     Ok(sets)
 }
 
-fn new_interest_cells(link: &Link, interests: &InterestSet) -> Result<Vec<Set>, Fault> {
+fn new_interest_cells(link: &Link<'_>, interests: &InterestSet) -> Result<Vec<Set>, Fault> {
     let mut sets = Vec::new();
     let must_say = |column: &Column| !column.nullable && !column.has_default;
     match &link.layout.interests {
@@ -143,7 +140,7 @@ fn new_interest_cells(link: &Link, interests: &InterestSet) -> Result<Vec<Set>, 
 
 /// Brings interests about that are rows; those of other dimensions stay.
 pub(super) fn interest_rows(
-    link: &Link,
+    link: &Link<'_>,
     id: &RegistrationId,
     now: &InterestSet,
     wanted: &InterestSet,
@@ -154,73 +151,96 @@ pub(super) fn interest_rows(
     if now == wanted {
         return Ok(());
     }
-    let (table, key) = (quoted(table), key_of(id));
-    let names = [registration_id, dimension, interest].map(|column| quoted(&column.name));
+    let dialect = link.session.dialect();
+    let Some(key) = dialect.key(registration_id, id) else { return Ok(()) };
     // Compared as they are read, and removed as they are spelled: white space around a name is not ours to judge.
-    let has_key = key_in("i", registration_id);
-    let [has_dimension, has_interest] = [dimension, interest].map(|column| of("i", column));
-    let text = format!("SELECT {has_dimension}, {has_interest} FROM {table} AS i WHERE {has_key} = ?1");
+    let has_key = dialect.key_in("i", registration_id);
+    let shown = [dimension, interest].map(|column| dialect.shown("i", column));
+    let query = link
+        .query(format!("SELECT {} FROM {} AS i WHERE {has_key} = ", shown.join(", "), table.sql))
+        .bind_to(registration_id, key.clone());
     let mut dropped = Vec::new();
-    {
-        let mut statement = link.conn.prepare_cached(&text)?;
-        let mut rows = statement.query([&key])?;
-        while let Some(row) = rows.next()? {
-            let spelled = [cell(row, 0)?.text().into_owned(), cell(row, 1)?.text().into_owned()];
-            let read = Interest::new(&spelled[0], &spelled[1]);
-            if now.contains(&read) && !wanted.contains(&read) {
-                dropped.push(spelled);
-            }
+    link.session.each(&query, &mut |cells| {
+        let [dimension, interest] = [0, 1].map(|at| cells.get(at).map(Cell::text).unwrap_or_default());
+        let read = Interest::new(&dimension, &interest);
+        if now.contains(&read) && !wanted.contains(&read) {
+            dropped.push([dimension.into_owned(), interest.into_owned()]);
         }
+        Ok(())
+    })?;
+    for [old_dimension, old_interest] in dropped {
+        let query = link
+            .query(dialect.delete(&table.sql, "i"))
+            .push(&format!("{has_key} = "))
+            .bind_to(registration_id, key.clone())
+            .push(&format!(" AND {} = ", dialect.of("i", dimension)))
+            .bind_to(dimension, Cell::owned(old_dimension))
+            .push(&format!(" AND {} = ", dialect.of("i", interest)))
+            .bind_to(interest, Cell::owned(old_interest));
+        link.session.execute(&query)?;
     }
-    let text = format!(
-        "DELETE FROM {table} AS i WHERE {has_key} = ?1 AND {has_dimension} = ?2 AND {has_interest} = ?3"
-    );
-    for [dimension, interest] in dropped {
-        link.conn.prepare_cached(&text)?.execute([&key as &dyn ToSql, &dimension, &interest])?;
-    }
-    let text = format!("INSERT INTO {table} ({}) VALUES (?1, ?2, ?3)", names.join(", "));
+    let names = [registration_id, dimension, interest].map(|column| dialect.quoted(&column.name));
     for new in wanted.difference(now) {
-        let params = [&key as &dyn ToSql, &new.dimension.as_str(), &new.name];
-        link.conn.prepare_cached(&text)?.execute(params)?;
+        let query = link
+            .query(format!("INSERT INTO {} ({}) VALUES (", table.sql, names.join(", ")))
+            .bind_to(registration_id, key.clone())
+            .push(", ")
+            .bind_to(dimension, Cell::owned(new.dimension.as_str()))
+            .push(", ")
+            .bind_to(interest, Cell::owned(new.name.clone()));
+        link.session.execute(&query.push(")"))?;
     }
     Ok(())
 }
 
 /// Makes the working groups of a row exactly these.
-pub(super) fn group_rows(link: &Link, id: &RegistrationId, wanted: &BTreeSet<String>) -> Result<(), Fault> {
+pub(super) fn group_rows(
+    link: &Link<'_>,
+    id: &RegistrationId,
+    wanted: &BTreeSet<String>,
+) -> Result<(), Fault> {
     let Some((table, key_column, name)) = &link.layout.groups else { return Ok(()) };
-    let (table, key) = (quoted(table), key_of(id));
-    let (has_key, has_name) = (key_in("g", key_column), of("g", name));
-    let text = format!("SELECT {has_name} FROM {table} AS g WHERE {has_key} = ?1");
+    let dialect = link.session.dialect();
+    let Some(key) = dialect.key(key_column, id) else { return Ok(()) };
+    let (has_key, has_name) = (dialect.key_in("g", key_column), dialect.of("g", name));
+    let query = link
+        .query(format!("SELECT {} FROM {} AS g WHERE {has_key} = ", dialect.shown("g", name), table.sql))
+        .bind_to(key_column, key.clone());
     let mut now = BTreeSet::new();
-    {
-        let mut statement = link.conn.prepare_cached(&text)?;
-        let mut rows = statement.query([&key])?;
-        while let Some(row) = rows.next()? {
-            now.insert(cell(row, 0)?.text().into_owned());
-        }
+    link.session.each(&query, &mut |cells| {
+        now.extend(cells.first().map(|cell| cell.text().into_owned()));
+        Ok(())
+    })?;
+    for old in now.difference(wanted) {
+        let query = link
+            .query(dialect.delete(&table.sql, "g"))
+            .push(&format!("{has_key} = "))
+            .bind_to(key_column, key.clone())
+            .push(&format!(" AND {has_name} = "))
+            .bind_to(name, Cell::owned(old.clone()));
+        link.session.execute(&query)?;
     }
-    let text = format!("DELETE FROM {table} AS g WHERE {has_key} = ?1 AND {has_name} = ?2");
-    for name in now.difference(wanted) {
-        link.conn.prepare_cached(&text)?.execute([&key as &dyn ToSql, name])?;
-    }
-    let names = [key_column, name].map(|column| quoted(&column.name));
-    let text = format!("INSERT INTO {table} ({}) VALUES (?1, ?2)", names.join(", "));
-    for name in wanted.difference(&now) {
-        link.conn.prepare_cached(&text)?.execute([&key as &dyn ToSql, name])?;
+    let names = [key_column, name].map(|column| dialect.quoted(&column.name));
+    for new in wanted.difference(&now) {
+        let query = link
+            .query(format!("INSERT INTO {} ({}) VALUES (", table.sql, names.join(", ")))
+            .bind_to(key_column, key.clone())
+            .push(", ")
+            .bind_to(name, Cell::owned(new.clone()));
+        link.session.execute(&query.push(")"))?;
     }
     Ok(())
 }
 
 /// A consent time as the column writes times; nothing for none.
 pub(super) fn consent_time(
-    link: &Link,
+    link: &Link<'_>,
     column: &Column,
     id: &RegistrationId,
     time: Option<Timestamp>,
 ) -> Result<Cell<'static>, Fault> {
     let Some(time) = time else { return Ok(nothing(column)) };
-    Ok(write_time(time, time_shape(link, column, Some(id))?, link.layout.zone.as_ref()))
+    time_cell(link, column, Some(id), time)
 }
 
 /// NULL, or an empty text where the column refuses it.
@@ -228,29 +248,51 @@ pub(super) fn nothing(column: &Column) -> Cell<'static> {
     if column.nullable { Cell::Null } else { Cell::owned("") }
 }
 
-/// How times are written: as in the row itself, else elsewhere in the column, else in another column of times.
-fn time_shape(
-    link: &Link,
+/// A time as the column keeps it, or else writes it.
+fn time_cell(
+    link: &Link<'_>,
     column: &Column,
     id: Option<&RegistrationId>,
-) -> Result<crate::registrations::times::TimeShape, Fault> {
+    time: Timestamp,
+) -> Result<Cell<'static>, Fault> {
+    let zone = link.layout.zone.as_ref();
+    let civil = |zone: Option<&TimeZone>| zone.unwrap_or(&TimeZone::UTC).to_datetime(time);
+    Ok(match column.kind {
+        // The sessions' zone is UTC.
+        Kind::Time { zone: Zone::Utc, digits } => Cell::owned(spell(civil(None), ' ', digits)),
+        Kind::Time { zone: Zone::Unsaid, digits } => Cell::owned(spell(civil(zone), ' ', digits)),
+        Kind::Date => Cell::owned(civil(zone).date().to_string()),
+        _ => write_time(time, time_shape(link, column, id)?, zone),
+    })
+}
+
+/// How times are written: as in the row itself, else elsewhere in the column, else in another column of times.
+fn time_shape(link: &Link<'_>, column: &Column, id: Option<&RegistrationId>) -> Result<TimeShape, Fault> {
     if let Some(id) = id
         && let Some(shape) = shape_of(&own_cell(link, column, id)?)
     {
         return Ok(shape);
     }
-    let layout = &link.layout;
+    let layout = link.layout;
     let others = [&layout.signup_at, &layout.created_at, &layout.updated_at];
-    for column in [Some(column)].into_iter().chain(others.map(Option::as_ref)).flatten() {
-        if let Some(shape) = shape_of(&sample(link, column)?) {
+    for other in [Some(column)].into_iter().chain(others.map(Option::as_ref)).flatten() {
+        if is_alike(other.kind, column.kind)
+            && let Some(shape) = shape_of(&sample(link, other)?)
+        {
             return Ok(shape);
         }
     }
-    Ok(RFC_3339)
+    Ok(if column.kind == Kind::Integer { TimeShape::Seconds } else { RFC_3339 })
+}
+
+/// Whether what is written in a column of the one kind can be written in one of the other.
+fn is_alike(a: Kind, b: Kind) -> bool {
+    let is_any = |kind| matches!(kind, Kind::Loose | Kind::Untyped);
+    a == b || is_any(a) && is_any(b)
 }
 
 fn list_cell(
-    link: &Link,
+    link: &Link<'_>,
     column: &Column,
     list: &ListCell,
     names: &BTreeSet<String>,
@@ -266,28 +308,18 @@ fn list_cell(
 }
 
 /// The row's own cell in a column.
-fn own_cell(link: &Link, column: &Column, id: &RegistrationId) -> Result<Cell<'static>, Fault> {
-    let text = format!("SELECT {} {} WHERE {} = ?1", of("r", column), link.sql.from, link.sql.id);
-    first_cell(link, &text, &[&key_of(id)])
+fn own_cell(link: &Link<'_>, column: &Column, id: &RegistrationId) -> Result<Cell<'static>, Fault> {
+    let dialect = link.session.dialect();
+    let Some(key) = dialect.key(&link.layout.id, id) else { return Ok(Cell::Null) };
+    let text = format!("SELECT {} {} WHERE {} = ", dialect.shown("r", column), link.sql.from, link.sql.id);
+    link.first(&link.query(text).bind_to(&link.layout.id, key))
 }
 
 /// Any cell of a column that says something.
-fn sample(link: &Link, column: &Column) -> Result<Cell<'static>, Fault> {
-    let column = of("r", column);
-    let text = format!("SELECT {column} {} WHERE {column} <> '' AND {column} <> 0 LIMIT 1", link.sql.from);
-    first_cell(link, &text, &[])
-}
-
-fn first_cell(link: &Link, text: &str, params: &[&dyn ToSql]) -> Result<Cell<'static>, Fault> {
-    let mut statement = link.conn.prepare_cached(text)?;
-    let mut rows = statement.query(params)?;
-    let Some(row) = rows.next()? else { return Ok(Cell::Null) };
-    Ok(match cell(row, 0)? {
-        Cell::Null => Cell::Null,
-        Cell::Integer(number) => Cell::Integer(number),
-        Cell::Real(number) => Cell::Real(number),
-        Cell::Text(text) => Cell::owned(text.into_owned()),
-    })
+fn sample(link: &Link<'_>, column: &Column) -> Result<Cell<'static>, Fault> {
+    let dialect = link.session.dialect();
+    let (shown, says) = (dialect.shown("r", column), dialect.says("r", column));
+    link.first(&link.query(format!("SELECT {shown} {} WHERE {says} LIMIT 1", link.sql.from)))
 }
 
 fn names_of(interests: &InterestSet, dimension: &Dimension) -> BTreeSet<String> {
