@@ -226,6 +226,15 @@ pub struct InitArgs {
     /// Where to [default: the current directory]
     #[arg(value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// Create the register's tables in the database at this address, which holds no password
+    #[arg(long, value_name = "URL", group = "register_place")]
+    pub register: Option<String>,
+    /// The same, where a file holds the address, with a password or without
+    #[arg(long, value_name = "FILE", group = "register_place")]
+    pub register_file: Option<PathBuf>,
+    /// The same, where an environment variable holds it
+    #[arg(long, value_name = "VARIABLE", group = "register_place")]
+    pub register_env: Option<String>,
 }
 
 /// Arguments of `groups`.

@@ -150,6 +150,23 @@ impl StateConfig {
     }
 }
 
+impl RegisterLocation {
+    /// Reads where a register is from one line of `[registrations]`, for whoever is about to write the file.
+    ///
+    /// # Errors
+    ///
+    /// What would be wrong with the line; the program exits with 2.
+    pub fn of_line(line: &str, environment: &dyn Environment) -> Result<Self, ConfigErrors> {
+        let (path, text) = (Path::new(FILE_NAME), format!("[registrations]\n{line}\n"));
+        let table = parse_toml(path, &text)?;
+        let document = Document::new(path, &text, environment);
+        let read = document.root(&table).table("registrations", registrations::read::<toml::Table>);
+        document.verdict()?;
+        let (config, _) = read.unwrap_or_default();
+        config.map(|config| config.location).ok_or_else(|| whole_file(path, "cannot be read".to_owned()))
+    }
+}
+
 fn read_root<M: DeserializeOwned>(path: &Path, mut root: Section<'_>) -> Draft<M> {
     let (registrations, register_mapping) =
         root.table("registrations", registrations::read::<M>).unwrap_or_default();
