@@ -2,7 +2,12 @@
 //!
 //! They lie in `fixtures/scenarios`, one file each; `UPDATE_SCENARIOS=1` writes what was found into them, for a person
 //! to review. What has to hold after every scenario stands in `closing.rs`.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test may panic, and says what it skipped"
+)]
 
 mod acts;
 mod alerting;
@@ -19,9 +24,15 @@ mod owners;
 mod program;
 mod register;
 mod script;
+#[path = "../registrations/site.rs"]
+#[allow(dead_code, reason = "the contract of registers asks for more")]
+mod site;
 mod stage;
 mod starting;
 mod steps;
+#[path = "../registrations/stores.rs"]
+#[allow(dead_code, reason = "the contract of registers asks for more")]
+mod stores;
 mod supervised;
 mod table;
 
@@ -35,6 +46,18 @@ macro_rules! scenarios {
                 steps::play(stringify!($name));
             }
         )*
+
+        /// The same scenarios on the servers that are there.
+        mod on_servers {
+            $(
+                #[test]
+                fn $name() {
+                    for store in crate::stores::Store::servers() {
+                        crate::steps::play_on(store, stringify!($name));
+                    }
+                }
+            )*
+        }
     };
 }
 

@@ -74,6 +74,7 @@ pub(crate) fn command_as(stage: &Stage, mut command: Command) -> Command {
     command.env("ROSTERD_CONFIG", stage.path("rosterd.toml"));
     command.env("MAILCHIMP_API_KEY", stage.audience.sandbox.api_key());
     command.env("ROSTERD_LOG", "trace");
+    command.env("REGISTER", stage.register.database.address());
     command
 }
 

@@ -3,11 +3,11 @@
 //! Consent is dated by the story's clock, so that it can be earlier or later than what happens in Mailchimp. When a
 //! row changed is dated by the machine's, as the register's own triggers do: Rosterd's writes are dated so too.
 
-use std::path::Path;
-
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::types::Value;
 
+use crate::site::Site;
+use crate::stores::{Database, Store};
 use crate::table::{Record, Table};
 
 /// When the registrations of the past were made.
@@ -16,14 +16,30 @@ const PAST: &str = "2025-01-06T09:00:00Z";
 const LEFT: &str = "2025-02-03T09:00:00Z";
 
 /// The register.
-pub(crate) struct Register(Connection);
+pub(crate) struct Register {
+    site: Site,
+    pub(crate) database: Database,
+}
 
 impl Register {
-    /// Opens the register that is at `path`.
-    pub(crate) fn open(path: &Path) -> Self {
-        let connection = Connection::open(path).unwrap();
-        connection.execute_batch("PRAGMA foreign_keys = ON").unwrap();
-        Self(connection)
+    /// Opens the register that is in a database.
+    pub(crate) fn open(database: Database) -> Self {
+        let site = database.site();
+        if database.store() == Store::Sqlite {
+            site.run("PRAGMA foreign_keys = ON");
+        }
+        Self { site, database }
+    }
+
+    fn store(&self) -> Store {
+        self.database.store()
+    }
+
+    /// A text, spelled for SQL; MySQL wants its times without `T` and `Z`.
+    fn spelled(&self, text: &str) -> String {
+        let time = text.parse::<Timestamp>().ok().filter(|_| self.store() == Store::Mariadb);
+        let text = time.map_or(text.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%S%.6f").to_string());
+        self.store().literal(&Value::Text(text))
     }
 
     /// Makes the registrations of the past; an empty cell leaves the column's default.
@@ -55,10 +71,12 @@ impl Register {
     }
 
     fn insert(&self, email: &str, at: &str, membership: &str) -> i64 {
-        let sql = "INSERT INTO registrations (email, membership, signup_ip, signup_at, created_at)
-                   VALUES (?1, ?2, '192.0.2.7', ?3, ?3)";
-        self.0.execute(sql, [email, membership, at]).unwrap();
-        self.0.last_insert_rowid()
+        let [email_text, at, membership] = [email, at, membership].map(|text| self.spelled(text));
+        self.site.run(&format!(
+            "INSERT INTO registrations (email, membership, signup_ip, signup_at, created_at)
+             VALUES ({email_text}, {membership}, '192.0.2.7', {at}, {at})"
+        ));
+        self.newest(email)
     }
 
     /// Somebody fills the registration form in: a new row each time.
@@ -68,76 +86,92 @@ impl Register {
 
     /// The newest row of an address.
     pub(crate) fn newest(&self, email: &str) -> i64 {
-        let sql = "SELECT id FROM registrations WHERE email = ?1 ORDER BY id DESC LIMIT 1";
-        let found = self.0.query_row(sql, [email], |row| row.get(0));
-        found.unwrap_or_else(|_| panic!("nobody in the register has the address {email}"))
+        let email_text = self.spelled(email);
+        let sql = format!("SELECT id FROM registrations WHERE email = {email_text} ORDER BY id DESC LIMIT 1");
+        match self.site.first(&sql) {
+            Value::Integer(id) => id,
+            _ => panic!("nobody in the register has the address {email}"),
+        }
     }
 
     /// Sets one column of a row.
     pub(crate) fn change(&self, id: i64, column: &str, value: &str) {
-        let sql = format!("UPDATE registrations SET {column} = ?2 WHERE id = ?1");
-        self.0.execute(&sql, params![id, value]).unwrap();
+        self.site
+            .run(&format!("UPDATE registrations SET {column} = {} WHERE id = {id}", self.spelled(value)));
     }
 
     /// Adds an interest to a row.
     pub(crate) fn tick(&self, id: i64, dimension: &str, interest: &str) {
-        let sql = "INSERT OR IGNORE INTO registration_interests VALUES (?1, ?2, ?3)";
-        self.0.execute(sql, params![id, dimension, interest]).unwrap();
+        let (begin, end) = match self.store() {
+            Store::Sqlite => ("INSERT OR IGNORE", ""),
+            Store::Postgres => ("INSERT", " ON CONFLICT DO NOTHING"),
+            Store::Mariadb => ("INSERT IGNORE", ""),
+        };
+        let [dimension, interest] = [dimension, interest].map(|text| self.spelled(text));
+        self.site
+            .run(&format!("{begin} INTO registration_interests VALUES ({id}, {dimension}, {interest}){end}"));
     }
 
     /// Takes an interest from a row.
     pub(crate) fn untick(&self, id: i64, interest: &str) {
-        let sql = "DELETE FROM registration_interests WHERE registration_id = ?1 AND interest = ?2";
-        assert_eq!(self.0.execute(sql, params![id, interest]).unwrap(), 1, "{interest} was ticked");
+        let its = format!("registration_id = {id} AND interest = {}", self.spelled(interest));
+        let ticked = self.site.first(&format!("SELECT dimension FROM registration_interests WHERE {its}"));
+        assert_ne!(ticked, Value::Null, "{interest} was ticked");
+        self.site.run(&format!("DELETE FROM registration_interests WHERE {its}"));
     }
 
     /// Says where the person stands, as of `at`, on every row of the address.
     pub(crate) fn stand(&self, email: &str, status: &str, at: Timestamp) {
-        let sql = "UPDATE registrations SET subscription = ?2, subscription_changed_at = ?3 WHERE email = ?1";
-        let n_rows = self.0.execute(sql, [email, status, &at.to_string()]).unwrap();
-        assert!(n_rows > 0, "nobody in the register has the address {email}");
+        self.newest(email);
+        let [email, status, at] = [email, status, &at.to_string()].map(|text| self.spelled(text));
+        self.site.run(&format!(
+            "UPDATE registrations SET subscription = {status}, subscription_changed_at = {at} WHERE email = {email}"
+        ));
     }
 
     /// The first so many members leave in one statement.
     pub(crate) fn unsubscribe_first(&self, count: u32, at: Timestamp) {
-        let sql = "UPDATE registrations SET subscription = 'unsubscribed', subscription_changed_at = ?2
-                   WHERE id IN (SELECT id FROM registrations ORDER BY id LIMIT ?1)";
-        assert_eq!(self.0.execute(sql, params![count, at.to_string()]).unwrap(), count as usize);
+        let at = self.spelled(&at.to_string());
+        let first = self.site.rows(&format!("SELECT id FROM registrations ORDER BY id LIMIT {count}"));
+        let first: Vec<String> = first.into_iter().flatten().map(text).collect();
+        assert_eq!(first.len(), count as usize);
+        self.site.run(&format!(
+            "UPDATE registrations SET subscription = 'unsubscribed', subscription_changed_at = {at}
+             WHERE id IN ({})",
+            first.join(", ")
+        ));
     }
 
     /// Gives every row of an address another one.
     pub(crate) fn rename(&self, from: &str, to: &str) {
-        let sql = "UPDATE registrations SET email = ?2 WHERE email = ?1";
-        assert!(
-            self.0.execute(sql, [from, to]).unwrap() > 0,
-            "nobody in the register has the address {from}"
-        );
+        self.newest(from);
+        let [from, to] = [from, to].map(|text| self.spelled(text));
+        self.site.run(&format!("UPDATE registrations SET email = {to} WHERE email = {from}"));
     }
 
     /// Removes the rows of an address.
     pub(crate) fn remove(&self, email: &str) {
-        let n_rows = self.0.execute("DELETE FROM registrations WHERE email = ?1", [email]).unwrap();
-        assert!(n_rows > 0, "nobody in the register has the address {email}");
+        self.newest(email);
+        self.site.run(&format!("DELETE FROM registrations WHERE email = {}", self.spelled(email)));
     }
 
     /// Removes the newest row of an address.
     pub(crate) fn remove_newest(&self, email: &str) {
-        self.0.execute("DELETE FROM registrations WHERE id = ?1", [self.newest(email)]).unwrap();
+        self.site.run(&format!("DELETE FROM registrations WHERE id = {}", self.newest(email)));
     }
 
     /// Removes every row.
     pub(crate) fn empty(&self) {
-        self.0.execute("DELETE FROM registrations", []).unwrap();
+        self.site.run("DELETE FROM registrations");
     }
 
     /// Dates the last change of a row. Only where no row changed later: else Rosterd would rightly not look for it.
     pub(crate) fn date(&self, id: i64, at: &str) {
-        let sql = "UPDATE registrations SET updated_at = ?2 WHERE id = ?1";
-        self.0.execute(sql, params![id, at]).unwrap();
-        let sql = "SELECT COUNT(*) FROM registrations WHERE updated_at > ?1";
-        let later: i64 = self.0.query_row(sql, [at], |row| row.get(0)).unwrap();
+        let time = self.spelled(at);
+        self.site.run(&format!("UPDATE registrations SET updated_at = {time} WHERE id = {id}"));
+        let later = self.site.first(&format!("SELECT count(*) FROM registrations WHERE updated_at > {time}"));
         assert!(
-            later == 0 || at == PAST,
+            later == Value::Integer(0) || at == PAST,
             "rows changed after {at}: a step can only be dated before Rosterd writes"
         );
     }
@@ -149,68 +183,76 @@ impl Register {
 
     /// The website keeps everybody else away, as a migration of its does.
     pub(crate) fn lock(&self) {
-        self.0.execute_batch("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE").unwrap();
+        self.site.run("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE");
     }
 
     /// It lets others in again.
     pub(crate) fn unlock(&self) {
-        self.0.execute_batch("COMMIT").unwrap();
+        self.site.run("COMMIT");
     }
 
     /// How many rows have which status.
     pub(crate) fn count(&self, status: &str) -> String {
-        let sql = format!("SELECT COUNT(*) FROM registrations WHERE subscription = '{status}'");
-        self.column(&sql).concat()
+        self.column(&format!("SELECT COUNT(*) FROM registrations WHERE subscription = '{status}'")).concat()
     }
 
     /// These columns of every row, oldest first.
     pub(crate) fn show(&self, header: &[String], dimensions: &[&str]) -> Table {
-        let expressions: Vec<String> = header.iter().map(|column| expression(column, dimensions)).collect();
+        let expressions: Vec<String> =
+            header.iter().map(|column| expression(self.store(), column, dimensions)).collect();
         let sql = format!("SELECT {} FROM registrations AS r ORDER BY id", expressions.join(", "));
-        let mut statement = self.0.prepare(&sql).unwrap();
-        let cells = |row: &rusqlite::Row<'_>| {
-            (0..header.len())
-                .map(|cell| row.get::<_, Option<String>>(cell).map(Option::unwrap_or_default))
-                .collect()
-        };
-        let rows = statement.query_map([], cells).unwrap().collect::<Result<_, _>>().unwrap();
-        Table { header: header.to_vec(), rows }
+        let rows = self.site.rows(&sql).into_iter().map(|row| row.into_iter().map(text).collect());
+        Table { header: header.to_vec(), rows: rows.collect() }
     }
 
     /// Everything that is in it, to be compared.
     pub(crate) fn dump(&self) -> Vec<String> {
-        self.column(
-            "SELECT json_array(id, email, membership, subscription, subscription_changed_at, first_name, last_name,
-                 preferences_url, sync_note, updated_at) FROM registrations
-             UNION ALL SELECT json_array(registration_id, dimension, interest) FROM registration_interests",
-        )
+        let mut rows = self.site.rows(
+            "SELECT id, email, membership, subscription, subscription_changed_at, first_name, last_name,
+                 preferences_url, sync_note, updated_at FROM registrations ORDER BY id",
+        );
+        rows.extend(self.site.rows(
+            "SELECT registration_id, dimension, interest FROM registration_interests ORDER BY 1, 2, 3",
+        ));
+        rows.iter().map(|row| format!("{row:?}")).collect()
     }
 
     fn column(&self, sql: &str) -> Vec<String> {
-        let mut statement = self.0.prepare(sql).unwrap();
-        let cell = |row: &rusqlite::Row<'_>| row.get_ref(0).map(text);
-        statement.query_map([], cell).unwrap().collect::<Result<_, _>>().unwrap()
+        self.site.rows(sql).into_iter().flatten().map(text).collect()
     }
 }
 
-fn text(value: rusqlite::types::ValueRef<'_>) -> String {
+fn text(value: Value) -> String {
     match value {
-        rusqlite::types::ValueRef::Integer(number) => number.to_string(),
-        other => other.as_str().unwrap_or_default().to_owned(),
+        Value::Integer(number) => number.to_string(),
+        Value::Text(text) => text,
+        _ => String::new(),
     }
 }
 
 /// What a column of a table in a scenario shows: a column of the register, the interests of a dimension, or whether
 /// the link to the preference center is there.
-fn expression(column: &str, dimensions: &[&str]) -> String {
+fn expression(store: Store, column: &str, dimensions: &[&str]) -> String {
     if column == "link" {
         return "CASE WHEN preferences_url LIKE 'https://%/profile?%' THEN 'yes' END".to_owned();
     }
+    let names = match store {
+        Store::Sqlite => "group_concat(interest, ', ')",
+        Store::Postgres => "string_agg(interest, ', ' ORDER BY interest)",
+        Store::Mariadb => "group_concat(interest ORDER BY interest SEPARATOR ', ')",
+    };
     match dimensions.iter().find(|dimension| **dimension == column.trim_end_matches('s')) {
         Some(dimension) => format!(
-            "(SELECT group_concat(interest, ', ') FROM (SELECT interest FROM registration_interests
-              WHERE registration_id = r.id AND dimension = '{dimension}' ORDER BY interest))"
+            "(SELECT {names} FROM (SELECT interest, registration_id, dimension FROM registration_interests
+              ORDER BY interest) AS i WHERE i.registration_id = r.id AND i.dimension = '{dimension}')"
         ),
-        None => format!("CAST(r.{column} AS TEXT)"),
+        None => match (store, column.ends_with("_at")) {
+            (Store::Sqlite, _) | (Store::Postgres, false) => format!("CAST(r.{column} AS TEXT)"),
+            (Store::Postgres, true) => {
+                format!("to_char(r.{column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
+            }
+            (Store::Mariadb, false) => format!("CAST(r.{column} AS CHAR)"),
+            (Store::Mariadb, true) => format!("date_format(r.{column}, '%Y-%m-%dT%H:%i:%sZ')"),
+        },
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
 use rosterd::clock::Clock;
-use rosterd::registrations::create_register;
+use rosterd::registrations::create;
 use rosterd::state::State;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::audience::Audience;
 use crate::program::Rights;
 use crate::register::Register;
+use crate::stores::{Database, Store};
 
 /// When every story begins: long ago, so that the story never overtakes the machine's clock, which the program uses.
 const START: &str = "2025-03-03T09:00:00Z";
@@ -65,20 +66,28 @@ pub(crate) struct Snapshot {
 }
 
 impl Stage {
-    /// An empty register, an audience with nobody in it, and a configuration that maps one to the other.
+    /// An empty register in a file, an audience with nobody in it, and a configuration that maps one to the other.
     pub(crate) fn build() -> Self {
+        Self::build_on(Store::Sqlite)
+    }
+
+    /// The same with a register on another store.
+    pub(crate) fn build_on(store: Store) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let clock = Clock::set_at(START.parse().unwrap());
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("registrations.db");
+        let database = match store {
+            Store::Sqlite => Database::file(directory.path().join("registrations.db"), None),
+            Store::Postgres | Store::Mariadb => Database::new(store),
+        };
         let audience = runtime.block_on(async {
-            create_register(&path).await.unwrap();
+            create(&database.place()).await.unwrap();
             Audience::provided(&clock).await
         });
         let mut stage = Self {
             clock,
-            register: Register::open(&path),
+            register: Register::open(database),
             audience,
             directory,
             runtime,
@@ -124,6 +133,12 @@ impl Stage {
         let text = CONFIGURATION
             .replace("a1b2c3d4e5", &self.audience.sandbox.audience_id())
             .replace("127.0.0.1:9001", &self.address.to_string());
+        let text = match self.register.database.store() {
+            Store::Sqlite => text,
+            Store::Postgres | Store::Mariadb => {
+                text.replace("url = \"sqlite:registrations.db\"", "url_env = \"REGISTER\"")
+            }
+        };
         std::fs::write(self.path("rosterd.toml"), format!("{text}{more}")).unwrap();
     }
 

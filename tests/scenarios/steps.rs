@@ -12,6 +12,7 @@ use crate::expected::{difference, renewed};
 use crate::program::{Rights, grant, run};
 use crate::script::{Command, Part, Script, Step};
 use crate::stage::Stage;
+use crate::stores::Store;
 use crate::table::Table;
 
 /// Set to write what was found into the file, for a person to review.
@@ -22,13 +23,18 @@ pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/scenarios")
 }
 
-/// Plays the scenario of this name; panics with what differed.
+/// Plays the scenario of this name with a register in a file; panics with what differed.
 pub(crate) fn play(name: &str) {
+    play_on(Store::Sqlite, name);
+}
+
+/// The same with a register on another store.
+pub(crate) fn play_on(store: Store, name: &str) {
     let path = folder().join(format!("{name}.txt"));
     let text = std::fs::read_to_string(&path).unwrap();
     let mut script = Script::parse(&text);
-    let mut stage = Stage::build();
-    let update = std::env::var_os(UPDATE).is_some();
+    let mut stage = Stage::build_on(store);
+    let update = store == Store::Sqlite && std::env::var_os(UPDATE).is_some();
     let mut differences = Vec::new();
     for part in &mut script.parts {
         let found = match part {
@@ -51,7 +57,7 @@ pub(crate) fn play(name: &str) {
     }
     assert!(
         differences.is_empty(),
-        "{}\n{}\n(UPDATE_SCENARIOS=1 writes what was found)",
+        "{} ({store:?})\n{}\n(UPDATE_SCENARIOS=1 writes what was found)",
         path.display(),
         differences.concat()
     );
