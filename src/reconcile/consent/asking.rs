@@ -55,12 +55,14 @@ impl Standing {
     /// Where the person stands by what the contact shows: as if the answer to a request had been heard that was carried
     /// out. A request that shows no effect may still have one later, and stays noted; so may one after which they left.
     pub(crate) fn heard(&self, contact: &Contact) -> Self {
-        let Some(asking) = self.asking.as_ref().filter(|asking| asking.shows_in(contact)) else {
-            return self.clone();
-        };
+        let is_news = |asking: &&Asking| !asking.superseded || self.remote != Some(contact.status);
+        let shown = self.asking.as_ref().filter(is_news).filter(|asking| asking.shows_in(contact));
+        let Some(asking) = shown else { return self.clone() };
         let standing = (*asking.standing).clone();
+        // What shows may be somebody else's doing, and the request still on its way.
+        let superseded = Some(Asking { superseded: true, ..asking.clone() });
         if !asking.is_shown_by(contact) {
-            return Self { asking: Some(Asking { superseded: true, ..asking.clone() }), ..standing };
+            return Self { asking: superseded, ..standing };
         }
         // Our own call is nobody's opt-in.
         let ours = contact.timestamp_opt.filter(|at| is_about(*at, asking.at));
@@ -74,7 +76,12 @@ impl Standing {
                 asking: None,
                 ..self.clone()
             },
-            false => Self { remote, remote_at: ours.or(standing.remote_at), ..standing },
+            false => Self {
+                remote,
+                remote_at: ours.or(standing.remote_at),
+                asking: superseded.filter(|_| !asking.superseded),
+                ..standing
+            },
         }
     }
 }

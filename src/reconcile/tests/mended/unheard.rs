@@ -51,6 +51,23 @@ fn a_request_that_is_carried_out_after_the_person_left_is_undone() {
     }
 }
 
+/// Staff subscribed them while the request was on its way: it passed for carried out, and its effect for a sign-up.
+#[test]
+fn a_request_that_staff_were_quicker_than_is_undone_all_the_same() {
+    let mut world = World::settled();
+    world.policy.resubscribe = Resubscribe::Direct;
+    world.person_in_mailchimp(Unsubscribed);
+    world.cycle();
+    world.person_on_website(Subscribed);
+    world.round(|_| Fate::Late);
+    let late = std::mem::take(&mut world.late);
+    world.person_on_website(Unsubscribed);
+    staff_subscribe(&mut world);
+    world.round(|_| Fate::Done);
+    world.land(&late[0].0);
+    assert_eq!(world.cycle(), ["remote unsubscribed"]);
+}
+
 /// A sign-up of the person's own, some time after a request that was overtaken, is theirs.
 #[test]
 fn who_signs_up_long_after_a_request_that_was_overtaken_is_back() {
