@@ -163,7 +163,7 @@ impl Question<'_> {
         let standing = Standing {
             local_at: self.local.and_then(|word| word.at),
             remote_at: self.remote.and_then(|word| word.opted_in_at),
-            asking: self.superseded(&decision.verdict),
+            asking: self.overtaken(),
             seen_in_locally: false,
             seen_in_remotely: false,
             ..decision.standing
@@ -171,19 +171,10 @@ impl Question<'_> {
         Decision { standing, ..decision }
     }
 
-    /// A request that may still be carried out though it was decided otherwise by now; another one for more consent takes
-    /// its place.
-    fn superseded(&self, verdict: &Verdict) -> Option<Asking> {
-        let asks_anew = match verdict {
-            Verdict::Remote(decided) | Verdict::CreateRemote(decided) => decided.raises_consent(),
-            Verdict::Agreed
-            | Verdict::Stay
-            | Verdict::Archive
-            | Verdict::Local(_, _)
-            | Verdict::CreateLocal(_) => false,
-        };
+    /// A request that may still be carried out though it was decided otherwise by now, or is made once more.
+    fn overtaken(&self) -> Option<Asking> {
         let asking = self.base.asking.as_ref().filter(|asking| is_about(self.observed_at, asking.at));
-        asking.filter(|_| !asks_anew).map(|asking| Asking { superseded: true, ..asking.clone() })
+        asking.map(Asking::overtaken)
     }
 
     /// The consent part of the base with an opt-out that Mailchimp shows: it is remembered when it is first seen,

@@ -59,10 +59,8 @@ impl Standing {
         let shown = self.asking.as_ref().filter(is_news).filter(|asking| asking.shows_in(contact));
         let Some(asking) = shown else { return self.clone() };
         let standing = (*asking.standing).clone();
-        // What shows may be somebody else's doing, and the request still on its way.
-        let superseded = Some(Asking { superseded: true, ..asking.clone() });
         if !asking.is_shown_by(contact) {
-            return Self { asking: superseded, ..standing };
+            return Self { asking: Some(asking.overtaken()), ..standing };
         }
         // Our own call is nobody's opt-in.
         let ours = contact.timestamp_opt.filter(|at| is_about(*at, asking.at));
@@ -76,10 +74,11 @@ impl Standing {
                 asking: None,
                 ..self.clone()
             },
+            // What shows may be somebody else's doing, and the request still on its way.
             false => Self {
                 remote,
                 remote_at: ours.or(standing.remote_at),
-                asking: superseded.filter(|_| !asking.superseded),
+                asking: (!asking.superseded).then(|| asking.overtaken().as_shown(contact)),
                 ..standing
             },
         }
@@ -87,6 +86,18 @@ impl Standing {
 }
 
 impl Asking {
+    /// The request once it was decided otherwise, or made once more: all that is left of it is what it may still do.
+    pub(crate) fn overtaken(&self) -> Self {
+        let standing = Box::new(Standing { asking: None, ..(*self.standing).clone() });
+        Self { standing, superseded: true, ..self.clone() }
+    }
+
+    /// The request for what the contact shows: whom Mailchimp asked to confirm it does not subscribe by it.
+    fn as_shown(self, contact: &Contact) -> Self {
+        let standing = Box::new(Standing { remote: Some(contact.status), ..(*self.standing).clone() });
+        Self { standing, ..self }
+    }
+
     /// Whether the contact shows that the request was carried out, or answered by an opt-in of their own: by its status, or
     /// because somebody who is out has changed since. Of two changes within one second Mailchimp shows one time.
     ///

@@ -132,9 +132,12 @@ impl Question<'_> {
     }
 
     pub(super) fn pending_but_in(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {
-        let left = latest(self.base.opted_out_at, self.base.removed_at);
-        if left.is_some_and(|left| !self.opted_in_since(remote, left)) {
-            return self.unproven_opt_in();
+        match (latest(self.base.opted_out_at, self.base.removed_at), self.base.local) {
+            (Some(left), was) if !self.opted_in_since(remote, left) => {
+                let leaves = was == Some(Unsubscribed) && self.base.remote == Some(Subscribed);
+                return if leaves { self.leave_first(left) } else { self.unproven_opt_in() };
+            }
+            (Some(_) | None, _) => (),
         }
         if !self.pending_but_in_anew(local, remote) {
             return self.confirmed(remote, "confirmed in Mailchimp");
@@ -147,6 +150,19 @@ impl Question<'_> {
             ..self.base.clone()
         };
         Decision::new(Verdict::Remote(DecidedStatus(Pending)), standing, "the website asks for confirmation")
+    }
+
+    /// Asked to be back before the opt-out of the register arrived: it goes across all the same, and they are asked then.
+    fn leave_first(&self, left: Timestamp) -> Decision {
+        let standing = Standing {
+            remote: Some(Unsubscribed),
+            opted_out_at: Some(left),
+            asked_at: None,
+            asked_for: None,
+            ..self.base.clone()
+        };
+        let verdict = Verdict::Remote(DecidedStatus(Unsubscribed));
+        Decision::new(verdict, standing, "left in the register").counted_as(Class::TimedOptOut(left))
     }
 
     fn left_but_in(&self, local: &LocalWord, remote: &RemoteWord) -> Decision {

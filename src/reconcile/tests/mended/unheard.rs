@@ -68,6 +68,54 @@ fn a_request_that_staff_were_quicker_than_is_undone_all_the_same() {
     assert_eq!(world.cycle(), ["remote unsubscribed"]);
 }
 
+/// The register asked for a confirmation before the opt-out had arrived: the contact stayed subscribed until staff decided.
+#[test]
+fn who_asks_to_be_back_before_the_opt_out_arrived_is_out_and_asked() {
+    let mut world = World::settled();
+    world.person_on_website(Unsubscribed);
+    let subscribed = world.remote.clone();
+    world.round(|_| Fate::OutcomeLost);
+    world.remote = subscribed;
+    world.person_on_website(Pending);
+    assert_eq!(world.cycle(), ["remote unsubscribed", "remote pending"]);
+    assert_eq!(world.asked.len(), 1);
+}
+
+/// Whom Mailchimp asked instead of subscribing them, and nobody heard so: their confirmation passed for our own call.
+#[test]
+fn a_confirmation_soon_after_a_request_whose_answer_was_lost_is_theirs() {
+    let mut world = World::settled();
+    world.policy.resubscribe = Resubscribe::Direct;
+    world.person_in_mailchimp(Unsubscribed);
+    world.left_by_themselves = true;
+    world.cycle();
+    world.person_on_website(Subscribed);
+    world.round(|_| Fate::OutcomeLost);
+    assert_eq!(world.remote.as_ref().unwrap().status, Pending);
+    world.round(|_| Fate::Done);
+    world.person_in_mailchimp(Subscribed);
+    assert_eq!(world.cycle(), ["local subscribed"]);
+}
+
+/// The request was made once more, and the first one forgotten: it was carried out after the person had left again.
+#[test]
+fn a_request_that_was_made_once_more_is_undone_all_the_same() {
+    for resubscribe in [Resubscribe::Confirm, Resubscribe::Direct] {
+        let mut world = World::settled();
+        world.policy.resubscribe = resubscribe;
+        world.person_on_website(Unsubscribed);
+        world.cycle();
+        world.person_on_website(Subscribed);
+        world.round(|_| Fate::Late);
+        let late = std::mem::take(&mut world.late);
+        world.round(|_| Fate::Done);
+        world.person_on_website(Unsubscribed);
+        world.round(|_| Fate::Done);
+        world.land(&late[0].0);
+        assert_eq!(world.cycle(), ["remote unsubscribed"], "{resubscribe:?}");
+    }
+}
+
 /// A sign-up of the person's own, some time after a request that was overtaken, is theirs.
 #[test]
 fn who_signs_up_long_after_a_request_that_was_overtaken_is_back() {
