@@ -78,7 +78,7 @@ impl Standing {
             false => Self {
                 remote,
                 remote_at: ours.or(standing.remote_at),
-                asking: (!asking.superseded).then(|| asking.overtaken().as_shown(contact)),
+                asking: (!asking.superseded).then(|| asking.overtaken().limited_to(contact)),
                 ..standing
             },
         }
@@ -93,7 +93,7 @@ impl Asking {
     }
 
     /// The request for what the contact shows: whom Mailchimp asked to confirm it does not subscribe by it.
-    fn as_shown(self, contact: &Contact) -> Self {
+    fn limited_to(self, contact: &Contact) -> Self {
         let standing = Box::new(Standing { remote: Some(contact.status), ..(*self.standing).clone() });
         Self { standing, ..self }
     }
