@@ -53,8 +53,13 @@ impl<'a> Draft<'a> {
         let wanted = self.local_word().is_some_and(|word| {
             matches!(word.status, SubscriptionStatus::Subscribed | SubscriptionStatus::Pending)
         });
-        let stays = self.operations.iter().all(|planned| {
-            !matches!(planned.operation, Operation::RemoteStatus { .. } | Operation::RemoteArchive { .. })
+        // An opt-out that is still on its way is one, too.
+        let stays = self.operations.iter().all(|planned| match &planned.operation {
+            Operation::RemoteStatus { .. } | Operation::RemoteArchive { .. } => false,
+            Operation::LocalStatus { status, .. } => {
+                matches!(status, SubscriptionStatus::Subscribed | SubscriptionStatus::Pending)
+            }
+            _ => true,
         });
         contact && wanted && stays && self.conflicts.is_empty()
     }

@@ -4,7 +4,7 @@ use crate::model::Interest;
 use crate::model::SubscriptionStatus::{Cleaned, Pending, Subscribed, Transactional, Unsubscribed};
 use crate::reconcile::plan::{Conflict, Tombstone};
 use crate::reconcile::policy::{GoneLocal, NewLocal, Prefer, Resubscribe};
-use crate::reconcile::tests::mended::{NOTHING, registers_again, staff_subscribe};
+use crate::reconcile::tests::mended::{NOTHING, name_locally, registers_again, staff_subscribe};
 use crate::reconcile::tests::world::{Fate, World, at, contact, email, row, tag};
 
 /// The answer to a request to confirm was lost, the person left before it was looked at, and was asked once more.
@@ -66,6 +66,19 @@ fn a_request_that_staff_were_quicker_than_is_undone_all_the_same() {
     world.round(|_| Fate::Done);
     world.land(&late[0].0);
     assert_eq!(world.cycle(), ["remote unsubscribed"]);
+}
+
+/// What a backup's rows said otherwise was sent to the contact while the opt-out was still on its way to it.
+#[test]
+fn nothing_else_is_sent_to_somebody_whose_opt_out_is_on_its_way() {
+    let mut world = World::settled();
+    let (backup, subscribed) = (world.local.clone(), world.remote.clone());
+    world.person_on_website(Unsubscribed);
+    world.round(|_| Fate::OutcomeLost);
+    (world.local, world.remote) = (backup, subscribed);
+    name_locally(&mut world, 0, "Grace");
+    assert_eq!(world.planned(), ["local unsubscribed"]);
+    assert_eq!(world.cycle(), ["local unsubscribed", "remote unsubscribed"]);
 }
 
 /// The register asked for a confirmation before the opt-out had arrived: the contact stayed subscribed until staff decided.
