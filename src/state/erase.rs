@@ -101,11 +101,12 @@ fn erase_address(tx: &Transaction<'_>, address: &EmailAddress) -> Result<(), Fau
     let (key, hash) = (address.key(), address.hash());
     tx.execute("DELETE FROM pending WHERE address = ?1", [&key])?;
     tx.execute("DELETE FROM held_operations WHERE lower(email) = ?1", [&key])?;
-    // A form body spells the @ as %40.
-    tx.execute(
-        "DELETE FROM events WHERE hash = ?1 OR instr(lower(body), ?2) > 0 OR instr(lower(body), ?3) > 0",
-        params![hash.as_str(), key, key.replace('@', "%40")],
-    )?;
+    tx.execute("DELETE FROM events WHERE hash = ?1", [hash.as_str()])?;
+    // A form body spells the @ as %40, and a + as %2B.
+    let in_a_form = key.replace('@', "%40");
+    for spelled in [&key, &in_a_form, &in_a_form.replace('+', "%2b")] {
+        tx.execute("DELETE FROM events WHERE instr(lower(body), ?1) > 0", [spelled])?;
+    }
     Ok(())
 }
 
@@ -170,6 +171,23 @@ mod tests {
         assert_eq!(tombstone, Some(Tombstone { at: later(1), opted_out: true }));
         assert!(state.trail(all[0], 10).await.unwrap().is_empty());
         assert_eq!(state.count_planned().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_second_address_of_an_event_is_found_as_a_form_spells_it() {
+        let (_directory, state) = open().await;
+        let member = members(&state, &["erased+news"]).await[0];
+        let event = ReceivedEvent {
+            source: "webhook",
+            received_at: now(),
+            kind: "upemail".to_owned(),
+            addresses: vec![email("other")],
+            body: "data[old_email]=other%40alliance.test&data[new_email]=Erased%2Bnews%40alliance.test"
+                .to_owned(),
+        };
+        state.note_events(vec![event], now()).await.unwrap();
+        state.erase_member(member, String::new(), now()).await.unwrap();
+        assert_eq!(state.last_event().await.unwrap(), None);
     }
 
     #[tokio::test]
