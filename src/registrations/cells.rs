@@ -94,7 +94,7 @@ pub(super) fn new_cells(
     if let (Some(column), Some(time)) = (&layout.subscription_changed_at, new.status_changed_at) {
         sets.push((column.clone(), time_cell(link, column, None, time)?));
     }
-    let moment = Timestamp::from_millisecond(link.session.moment()?.now).unwrap_or_default();
+    let moment = Timestamp::from_millisecond(link.session.now()?).unwrap_or_default();
     for column in [&layout.created_at, &layout.updated_at].into_iter().flatten() {
         // Many frameworks write these themselves and leave them without a default.
         if !column.has_default {

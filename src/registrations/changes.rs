@@ -7,7 +7,7 @@ use crate::registrations::decode::read_row;
 use crate::registrations::fault::Fault;
 use crate::registrations::link::{Link, Moment, Purpose, owned};
 use crate::registrations::position::{
-    Again, From, Mark, Next, Position, Stamp, Walk, after_page, next_page, sorts_by_time,
+    Again, From, Mark, Next, Position, Stamp, after_page, next_page, sorts_by_time,
 };
 use crate::registrations::query::Query;
 use crate::registrations::read::{complete, id_of, limit_of};
@@ -41,7 +41,11 @@ pub(super) fn changes(link: &Link<'_>, cursor: &LocalCursor, limit: usize) -> Re
     // A cursor of another version tells nothing: the full reading that follows makes a new one.
     let Ok(position) = serde_json::from_str::<Position>(&cursor.0) else { return Ok(None) };
     let Some(column) = &link.layout.updated_at else { return Ok(None) };
-    let moment = link.session.moment()?;
+    // Whoever is at work counts where a walk begins.
+    let moment = match &position.walk {
+        Some(walk) => Moment { now: link.session.now()?, horizon: Some(walk.started) },
+        None => link.session.moment()?,
+    };
     // A clock that was set back dates new rows before those already seen.
     if moment.now < position.started {
         return Ok(None);
@@ -66,10 +70,7 @@ fn page_of_changes(
     page.removed.extend(removals.gone);
     complete(link, &mut page.rows)?;
     let more = page.count == limit || removals.is_full;
-    let started = match &position.walk {
-        Some(Walk { started, .. }) => *started,
-        None => moment.horizon.unwrap_or(position.started),
-    };
+    let started = moment.horizon.unwrap_or(position.started);
     let next = if more { Next::Page } else { Next::Walk };
     let mut position = after_page(position, page.last, started, link.overlap, removals.until, next);
     if let (Next::Walk, Some(again)) = (next, position.again) {

@@ -33,7 +33,10 @@ pub(super) trait Session {
     /// Ends it: takes back what was written. Where that fails, the connection is given up, which does the same.
     fn roll_back(&self);
 
-    /// The store's clock, outside of a transaction.
+    /// The store's clock, in milliseconds since 1970: what its triggers and defaults date rows by.
+    fn now(&self) -> Result<i64, Fault>;
+
+    /// The store's clock and who else is at work; outside of a transaction, which it would end.
     fn moment(&self) -> Result<Moment, Fault>;
 
     /// What only this store can tell about itself, for `check`.
@@ -52,7 +55,7 @@ pub(super) enum Purpose {
 /// The store's time, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moment {
-    /// The present: the clock that its triggers and defaults date rows by.
+    /// The present.
     pub(super) now: i64,
     /// Rows that are committed later are dated no earlier than this; `None` where a writer is at work whose beginning we may
     /// not see.

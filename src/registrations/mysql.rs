@@ -23,12 +23,18 @@ use crate::registrations::server::fault::sorted;
 use crate::registrations::server::waiting::Waiting;
 use crate::registrations::server::{Access, ServerSession};
 
+/// What is waited for, by the server, before each try to see who else is at work: `InnoDB` renews what it shows once nobody has
+/// read it for a tenth of a second (`CACHE_MIN_IDLE_TIME_NS` in its `trx0i_s.cc`).
+const PAUSES: [&str; 3] = ["", "DO SLEEP(0.11)", "DO SLEEP(0.13)"];
+
 /// A connection to MySQL or MariaDB.
 pub(super) struct MysqlSession {
     conn: RefCell<MySqlConnection>,
     waiting: Waiting,
     /// Whether we may see who else is at work.
     sees_others: Flag<bool>,
+    /// How often we asked who else is at work.
+    questions: Flag<u64>,
 }
 
 impl MysqlSession {
@@ -46,7 +52,8 @@ impl MysqlSession {
             .disable_statement_logging();
         let conn = waiting
             .connection(async { options.connect().await.map_err(|error| sorted(error, fault::sort).0) })?;
-        let session = Self { conn: RefCell::new(conn), waiting, sees_others: Flag::new(true) };
+        let session =
+            Self { conn: RefCell::new(conn), waiting, sees_others: Flag::new(true), questions: Flag::new(0) };
         let mut version = String::new();
         session.each(&Query::new(Dialect::Mysql, "SELECT CAST(VERSION() AS CHAR)"), &mut |cells| {
             version.extend(cells.first().map(|cell| cell.text().into_owned()));
@@ -88,28 +95,53 @@ impl MysqlSession {
         })
     }
 
-    fn number(&self, text: &str) -> Result<Option<i64>, Fault> {
-        let mut number = None;
-        self.each(&Query::new(Dialect::Mysql, text), &mut |cells| {
-            number = if let [Cell::Integer(found)] = cells { Some(*found) } else { None };
-            Ok(())
-        })?;
-        Ok(number)
-    }
-
-    /// How long ago the oldest transaction of others began, in seconds; `None` where there is none.
+    /// How long ago the oldest transaction of others began, in seconds; `None` where it cannot be told.
     ///
-    /// `InnoDB` tells it in the zone of the server's system, whatever the session's.
+    /// `InnoDB` shows the transactions from a copy, which is not renewed as long as anybody reads it more often than each
+    /// tenth of a second: what began since is missing in it. Ours is in it by the name that only this question bears,
+    /// where the copy was made for this question. The times are in the zone of the server's system, whatever the session's.
     fn oldest_transaction(&self) -> Result<Option<i64>, Fault> {
         self.run("SET time_zone = 'SYSTEM'")?;
-        let age = self.number(
-            "SELECT CAST(max(timestampdiff(SECOND, trx_started, NOW())) AS SIGNED) \
-             FROM information_schema.innodb_trx WHERE trx_mysql_thread_id <> CONNECTION_ID()",
-        );
+        let age = self.try_to_see();
         if self.run("SET time_zone = '+00:00'").is_err() {
             self.waiting.give_up();
         }
         age
+    }
+
+    fn try_to_see(&self) -> Result<Option<i64>, Fault> {
+        for pause in PAUSES {
+            if !pause.is_empty() {
+                self.run(pause)?;
+            }
+            self.begin(Purpose::Read)?;
+            let age = self.shown_transactions();
+            self.roll_back();
+            if let Some(age) = age? {
+                return Ok(Some(age));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The age of the oldest of others' transactions, zero where there is none; `None` where what is shown is of before.
+    fn shown_transactions(&self) -> Result<Option<i64>, Fault> {
+        let question = self.questions.get();
+        self.questions.set(question.wrapping_add(1));
+        let text = format!(
+            "SELECT /* rosterd {question} */ \
+               CAST(max(IF(trx_mysql_thread_id = CONNECTION_ID(), 0, timestampdiff(SECOND, trx_started, NOW()))) AS SIGNED), \
+               CAST(coalesce(sum(trx_mysql_thread_id = CONNECTION_ID() AND trx_query LIKE '%rosterd {question} %'), 0) AS SIGNED) \
+             FROM information_schema.innodb_trx"
+        );
+        let mut age = None;
+        self.each(&Query::new(Dialect::Mysql, text), &mut |cells| {
+            if let [Cell::Integer(oldest), Cell::Integer(1..)] = cells {
+                age = Some(*oldest);
+            }
+            Ok(())
+        })?;
+        Ok(age)
     }
 }
 
@@ -155,15 +187,25 @@ impl Session for MysqlSession {
         }
     }
 
+    fn now(&self) -> Result<i64, Fault> {
+        let text = "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
+        let mut now = 0;
+        self.each(&Query::new(Dialect::Mysql, text), &mut |cells| {
+            now = if let [Cell::Integer(found)] = cells { *found } else { 0 };
+            Ok(())
+        })?;
+        Ok(now)
+    }
+
     /// A row is dated when its statement begins, which is after its transaction did.
     fn moment(&self) -> Result<Moment, Fault> {
-        let now = self.number("SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)")?.unwrap_or_default();
+        let now = self.now()?;
         if !self.sees_others.get() {
             return Ok(Moment { now, horizon: Some(now) });
         }
         match self.oldest_transaction() {
-            // Its seconds are whole, and it is shown as it was a tenth of a second ago.
-            Ok(age) => Ok(Moment { now, horizon: Some(now - (age.unwrap_or_default().max(0) + 1) * 1000) }),
+            // Its seconds are whole.
+            Ok(age) => Ok(Moment { now, horizon: age.map(|age| now - (age.max(0) + 1) * 1000) }),
             Err(Fault::Mapping(_)) => {
                 self.sees_others.set(false);
                 Ok(Moment { now, horizon: Some(now) })

@@ -119,6 +119,16 @@ impl Session for PostgresSession {
 
     /// A row is dated when its transaction begins (`now()`) or later. Whoever may not see when others began still sees who
     /// holds a table for writing.
+    fn now(&self) -> Result<i64, Fault> {
+        let text = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8";
+        let mut now = 0;
+        self.each(&Query::new(Dialect::Postgres, text), &mut |cells| {
+            now = if let [Cell::Integer(found)] = cells { *found } else { 0 };
+            Ok(())
+        })?;
+        Ok(now)
+    }
+
     fn moment(&self) -> Result<Moment, Fault> {
         let text = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8,
               (SELECT (floor(extract(epoch FROM min(a.xact_start)) * 1000))::int8 FROM pg_stat_activity AS a

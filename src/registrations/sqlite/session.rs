@@ -64,9 +64,13 @@ impl Session for FileSession {
     }
 
     /// There is one writer at a time: whatever is committed later is dated later.
-    fn moment(&self) -> Result<Moment, Fault> {
+    fn now(&self) -> Result<i64, Fault> {
         let text = "SELECT CAST(round(unixepoch('now', 'subsec') * 1000) AS INTEGER)";
-        let now = self.0.prepare_cached(text)?.query_row([], |row| row.get(0))?;
+        Ok(self.0.prepare_cached(text)?.query_row([], |row| row.get(0))?)
+    }
+
+    fn moment(&self) -> Result<Moment, Fault> {
+        let now = self.now()?;
         Ok(Moment { now, horizon: Some(now) })
     }
 

@@ -1,5 +1,9 @@
 //! Changes that others make at the same time, and commit when they like.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
 use jiff::SignedDuration;
 use rosterd::model::{Key, Value};
 use rosterd::registrations::mapping::RegisterMapping;
@@ -58,7 +62,7 @@ async fn a_removal_is_told_no_more_once_nobody_can_come_late() {
         fixture.remove(2);
         let (mut told, mut quiet) = (false, false);
         // Others' transactions on the same server end at some time.
-        for _ in 0..200_000 {
+        for _ in 0..2_000 {
             let changes = register.changes(&cursor, 100).await.unwrap().unwrap();
             told |= !changes.removed.is_empty();
             quiet = changes.removed.is_empty();
@@ -72,8 +76,59 @@ async fn a_removal_is_told_no_more_once_nobody_can_come_late() {
     .await;
 }
 
+/// Reads MariaDB's list of transactions all the time, as tools that watch a server do, until it is dropped.
+struct Watcher {
+    over: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Watcher {
+    fn of(fixture: &Fixture) -> Self {
+        let (site, over) = (fixture.database.site(), Arc::new(AtomicBool::new(false)));
+        let stop = over.clone();
+        let thread = std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                site.first("SELECT count(*) FROM information_schema.innodb_trx");
+            }
+        });
+        Self { over, thread: Some(thread) }
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_transaction_is_not_missed_while_others_watch_the_server() {
+    check(async |fixture| {
+        if fixture.store() != Store::Mariadb {
+            return;
+        }
+        let register = fixture.with_overlap(MOMENT).await;
+        let watcher = Watcher::of(&fixture);
+        let mut cursor = register.cursor().await.unwrap();
+        fixture.site.run("BEGIN; UPDATE registrations SET first_name = 'Augusta' WHERE id = 1");
+        fixture.database.site().run("UPDATE registrations SET country = 'CH' WHERE id = 10");
+        // Transactions are dated by the second.
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(4) {
+            let changes = register.changes(&cursor, 100).await.unwrap().unwrap();
+            cursor = changes.next;
+        }
+        fixture.site.run("COMMIT");
+        drop(watcher);
+        let changes = register.changes(&cursor, 100).await.unwrap().unwrap();
+        assert!(keys(&changes.rows).contains(&"1"), "{:?}", keys(&changes.rows));
+    })
+    .await;
+}
+
 /// A user of the server that owns nothing and sees nobody else's work.
-async fn stranger(fixture: &Fixture) -> std::sync::Arc<dyn WriteRegistrations> {
+async fn stranger(fixture: &Fixture) -> Arc<dyn WriteRegistrations> {
     let address = fixture.database.address();
     let (server, database) = address.rsplit_once('/').unwrap();
     let host = server.rsplit_once('@').unwrap().1;
