@@ -47,10 +47,12 @@ impl EmailAddress {
         if domain.contains('@') {
             return Err(InvalidEmailAddress::AtSign);
         }
-        if local.is_empty() || local.len() > 64 {
+        // Lower case can be longer, and the address in lower case is one, too.
+        let length = |part: &str| part.len().max(part.to_lowercase().len());
+        if local.is_empty() || length(local) > 64 {
             return Err(InvalidEmailAddress::LocalPart);
         }
-        if domain.len() > 255 || !domain.contains('.') || domain.split('.').any(str::is_empty) {
+        if length(domain) > 255 || !domain.contains('.') || domain.split('.').any(str::is_empty) {
             return Err(InvalidEmailAddress::Domain);
         }
         Ok(Self(text.to_owned()))
@@ -175,6 +177,23 @@ mod tests {
         for (text, expected) in cases {
             let parsed = EmailAddress::parse(text);
             assert_eq!(parsed.as_ref().map(EmailAddress::as_str).map_err(|e| *e), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_grows_beyond_the_limit_in_lower_case_is_none() {
+        let grows = |times| format!("{}@alliance.test", "İ".repeat(times));
+        assert_eq!(EmailAddress::parse(&grows(32)), Err(InvalidEmailAddress::LocalPart));
+        assert!(EmailAddress::parse(&grows(21)).is_ok());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn an_address_in_lower_case_is_the_same_address(text in "[a-zİȺΣẞ.]{1,70}@[a-zİȺΣ]{1,130}\\.[a-zİȺ]{1,10}") {
+            if let Ok(address) = EmailAddress::parse(&text) {
+                let stored = EmailAddress::parse(&address.key()).unwrap();
+                proptest::prop_assert_eq!(stored.hash(), address.hash());
+            }
         }
     }
 
