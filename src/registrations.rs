@@ -26,6 +26,7 @@ mod server;
 mod sqlite;
 mod statements;
 mod times;
+pub mod words;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};

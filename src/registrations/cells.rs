@@ -88,7 +88,7 @@ pub(super) fn new_cells(
     let layout = link.layout;
     let mut sets = vec![
         (layout.email.clone(), Cell::owned(new.email.as_str())),
-        (layout.subscription.clone(), Cell::owned(new.status.as_str())),
+        (layout.subscription.clone(), layout.statuses.cell(&layout.subscription, new.status)),
     ];
     sets.extend(layout.membership.clone().map(|column| (column, Cell::owned(new.membership.clone()))));
     if let (Some(column), Some(time)) = (&layout.subscription_changed_at, new.status_changed_at) {

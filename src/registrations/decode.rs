@@ -15,14 +15,6 @@ use crate::registrations::layout::{InterestPlace, Layout};
 use crate::registrations::lists::read_list;
 use crate::registrations::times::{BadTime, read_time};
 
-/// The statuses that a register may hold.
-const LOCAL_STATUSES: [SubscriptionStatus; 4] = [
-    SubscriptionStatus::Subscribed,
-    SubscriptionStatus::Unsubscribed,
-    SubscriptionStatus::Pending,
-    SubscriptionStatus::Cleaned,
-];
-
 /// The columns to select, in the order in which [`read_row`] takes them.
 pub(super) fn selected(layout: &Layout) -> Vec<&Column> {
     let mut columns = vec![&layout.id, &layout.email, &layout.subscription];
@@ -127,7 +119,7 @@ fn read_parts(
 ) -> Result<Parts, (String, Box<Said>)> {
     let email = EmailAddress::parse(&email.text())
         .map_err(|why| format!("the column {:?} holds no usable address: {why}", layout.email.name));
-    let status = read_status(&layout.subscription, status);
+    let status = layout.statuses.read(&layout.subscription, status);
     // A consent time that cannot be read could make an opt-in look newer than it is: the row waits for staff, and an
     // opt-out in it counts as one without a time.
     let consent_time = |time: Option<(&Column, Cell<'_>)>| match time {
@@ -163,23 +155,6 @@ fn read_parts(
             Err((problem, Box::new(said)))
         }
     }
-}
-
-fn read_status(column: &Column, cell: &Cell<'_>) -> Result<SubscriptionStatus, String> {
-    let (name, text) = (&column.name, cell.text());
-    let word = text.trim();
-    let status = SubscriptionStatus::parse(word).filter(|status| LOCAL_STATUSES.contains(status));
-    status.ok_or_else(|| {
-        let wanted = "it must be subscribed, unsubscribed, pending or cleaned";
-        // Another column mapped by mistake could hold anything, addresses included.
-        let is_a_word =
-            word.len() <= 30 && word.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '_' | '-'));
-        match (word.is_empty(), is_a_word) {
-            (true, _) => format!("the column {name:?} holds no status; {wanted}"),
-            (false, true) => format!("the column {name:?} holds {word:?}; {wanted}"),
-            (false, false) => format!("the column {name:?} holds something else than a status; {wanted}"),
-        }
-    })
 }
 
 fn bad_time(column: &Column, why: BadTime) -> String {

@@ -10,6 +10,7 @@ use crate::registrations::catalogue::{Catalogue, Column, Kind, Table};
 use crate::registrations::dialect::Dialect;
 use crate::registrations::mapping::{InterestLayout, MappedValues, Name, RegisterMapping};
 use crate::registrations::report::MappingProblem;
+use crate::registrations::words::StatusWords;
 
 /// Where everything is.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,8 @@ pub(super) struct Layout {
     pub(super) email: Column,
     /// The status.
     pub(super) subscription: Column,
+    /// What it holds.
+    pub(super) statuses: StatusWords,
     /// The consent time.
     pub(super) subscription_changed_at: Option<Column>,
     /// The membership.
@@ -171,6 +174,7 @@ pub(super) fn resolve(
         id,
         email,
         subscription,
+        statuses: mapping.statuses.clone(),
         subscription_changed_at,
         membership,
         signup_ip,

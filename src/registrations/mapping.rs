@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::{Dimension, Interest, MergeTag};
 use crate::registrations::report::MappingProblem;
+use crate::registrations::words::StatusWords;
 
 /// What `[registrations]` says beside where the register is; the defaults are the schema that `rosterd init` creates.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -18,6 +19,8 @@ pub struct RegisterMapping {
     pub table: String,
     /// Its columns.
     pub columns: ColumnMapping,
+    /// Its words for where a person stands.
+    pub statuses: StatusWords,
     /// Where the interests are.
     pub interests: InterestMapping,
     /// Where removed rows leave a trace.
@@ -82,7 +85,7 @@ pub struct ColumnMapping {
     pub id: String,
     /// The address.
     pub email: String,
-    /// The status: `subscribed`, `unsubscribed`, `pending` or `cleaned`.
+    /// The status, in the register's words for it.
     pub subscription: String,
     /// When the person last changed the status.
     pub subscription_changed_at: Name,
@@ -181,6 +184,7 @@ impl RegisterMapping {
             let problem = format!("there is no time zone {zone:?}; use an IANA name such as Europe/Zurich");
             mistakes.push(MappingProblem::error("registrations.time_zone", problem));
         }
+        mistakes.extend(self.statuses.mistakes());
         let interests = &self.interests;
         match interests.layout {
             InterestLayout::Rows if !interests.columns.is_empty() => {
@@ -237,6 +241,7 @@ impl Default for RegisterMapping {
         Self {
             table: "registrations".to_owned(),
             columns: ColumnMapping::default(),
+            statuses: StatusWords::default(),
             interests: InterestMapping::default(),
             removals: RemovalMapping::default(),
             working_groups: None,

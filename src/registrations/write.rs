@@ -68,7 +68,7 @@ fn write_opt_out(
     if row.status == Some(status) {
         return Ok(WriteOutcome::OptOutOnly);
     }
-    let status = (link.layout.subscription.clone(), Cell::owned(status.as_str()));
+    let status = status_set(link, status);
     let time = match &link.layout.subscription_changed_at {
         Some(column) => Some((column.clone(), consent_time(link, column, &row.id, at)?)),
         None => None,
@@ -255,6 +255,11 @@ fn row_sets(link: &Link<'_>, row: &Registration, changes: &RowChanges) -> Result
     Ok(sets)
 }
 
+fn status_set(link: &Link<'_>, status: SubscriptionStatus) -> Set {
+    let column = &link.layout.subscription;
+    (column.clone(), link.layout.statuses.cell(column, status))
+}
+
 /// A changed status goes with its time in one statement: else a trigger would take the moment of the write for it.
 fn status_sets(
     link: &Link<'_>,
@@ -264,7 +269,7 @@ fn status_sets(
 ) -> Result<Vec<Set>, Fault> {
     let mut sets = Vec::new();
     if status != row.status {
-        sets.push((link.layout.subscription.clone(), Cell::owned(status.as_str())));
+        sets.push(status_set(link, status));
     }
     if let Some(column) = &link.layout.subscription_changed_at
         && (status != row.status || changed_at != row.status_changed_at)

@@ -13,4 +13,5 @@ mod servers;
 mod site;
 mod stores;
 mod tap;
+mod words;
 mod writing;
