@@ -24,8 +24,10 @@ pub struct Pending {
     pub address: EmailAddress,
     /// Who or what asked for it.
     pub reason: String,
-    /// When it was last asked for.
+    /// Since when it waits.
     pub since: Timestamp,
+    /// When it was last asked for.
+    pub asked: Timestamp,
 }
 
 impl State {
@@ -72,12 +74,16 @@ impl State {
         .await
     }
 
-    /// These addresses have been looked at; one that was asked for again meanwhile stays.
+    /// These addresses have been looked at; one that was asked for again meanwhile stays, and waits for another turn.
     pub async fn settle_pending(&self, looked_at: Vec<Pending>) -> Result<(), StateError> {
         self.write(move |tx| {
-            let mut statement = tx.prepare_cached("DELETE FROM pending WHERE address = ?1 AND since = ?2")?;
+            let mut settle = tx.prepare_cached("DELETE FROM pending WHERE address = ?1 AND asked = ?2")?;
+            let mut renew = tx.prepare_cached("UPDATE pending SET since = asked WHERE address = ?1")?;
             for pending in &looked_at {
-                statement.execute(params![pending.address.key(), stamp(pending.since)])?;
+                let address = pending.address.key();
+                if settle.execute(params![address, stamp(pending.asked)])? == 0 {
+                    renew.execute([address])?;
+                }
             }
             Ok(())
         })
@@ -86,7 +92,7 @@ impl State {
 }
 
 fn select(connection: &Connection, condition: &str, values: impl Params) -> Result<Vec<Pending>, Fault> {
-    let sql = format!("SELECT address, reason, since FROM pending WHERE {condition}");
+    let sql = format!("SELECT address, reason, since, asked FROM pending WHERE {condition}");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(values)?;
     let mut pending = Vec::new();
@@ -95,13 +101,14 @@ fn select(connection: &Connection, condition: &str, values: impl Params) -> Resu
             address: address(&row.get::<_, String>(0)?)?,
             reason: row.get(1)?,
             since: moment(&row.get::<_, String>(2)?)?,
+            asked: moment(&row.get::<_, String>(3)?)?,
         });
     }
     Ok(pending)
 }
 
 /// Asks for an address to be looked at; who named it is not forgotten over a note of our own, nor who asked for it over an
-/// event.
+/// event. One that waits already keeps its turn: otherwise whoever names it over and over would put it off for ever.
 pub(crate) fn add(
     tx: &Transaction<'_>,
     address: &EmailAddress,
@@ -109,8 +116,8 @@ pub(crate) fn add(
     now: Timestamp,
 ) -> Result<(), Fault> {
     tx.prepare_cached(
-        "INSERT INTO pending (address, reason, since) VALUES (?1, ?2, ?3)
-         ON CONFLICT (address) DO UPDATE SET since = excluded.since,
+        "INSERT INTO pending (address, reason, since, asked) VALUES (?1, ?2, ?3, ?3)
+         ON CONFLICT (address) DO UPDATE SET asked = excluded.asked,
            reason = CASE WHEN excluded.reason = reason THEN reason
                          WHEN excluded.reason IN (?4, ?5) AND reason IN (?4, ?5) THEN ?6
                          WHEN excluded.reason IN (?4, ?5) THEN reason
@@ -150,7 +157,7 @@ mod tests {
         let add = |name, reason: &str, second| {
             state.add_pending(vec![email(name)], reason.to_owned(), later(second))
         };
-        for (name, second) in [("d", 1), ("c", 2), ("b", 3), ("a", 4), ("e", 5)] {
+        for (name, second) in [("d", 1), ("c", 2), ("b", 3), ("a", 4), ("e", 5), ("d", 6)] {
             add(name, EVENT, second).await.unwrap();
         }
         add("b", CHANGED_MEANWHILE, 6).await.unwrap();
@@ -161,6 +168,23 @@ mod tests {
         assert_eq!(keys(state.asked_for(None, 10).await.unwrap()), addresses(&["a", "b"]));
         assert_eq!(keys(state.asked_for(Some(email("a")), 10).await.unwrap()), addresses(&["b"]));
         assert_eq!(keys(state.named_by_events(2).await.unwrap()), addresses(&["d", "c"]));
-        assert_eq!(named(&state).await, addresses(&["d", "c", "e", "b", "a"]), "all of them were named");
+        assert_eq!(named(&state).await, addresses(&["d", "c", "b", "a", "e"]), "all of them were named");
+    }
+
+    #[tokio::test]
+    async fn whoever_is_named_over_and_over_keeps_their_turn_and_gets_another() {
+        let (_directory, state) = open().await;
+        let add = |name, second| state.add_pending(vec![email(name)], EVENT.to_owned(), later(second));
+        for (name, second) in [("a", 1), ("b", 2), ("a", 3)] {
+            add(name, second).await.unwrap();
+        }
+        let first = state.named_by_events(1).await.unwrap();
+        add("a", 4).await.unwrap();
+        assert_eq!(state.named_by_events(1).await.unwrap()[0].address, email("a"), "not looked at yet");
+        state.settle_pending(first).await.unwrap();
+        assert_eq!(named(&state).await, [email("b").key(), email("a").key()], "behind whoever waits longer");
+        let both = state.named_by_events(2).await.unwrap();
+        state.settle_pending(both).await.unwrap();
+        assert_eq!(named(&state).await, Vec::<String>::new());
     }
 }

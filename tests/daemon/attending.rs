@@ -40,7 +40,7 @@ async fn who_leaves_while_everybody_is_read_is_heard_before_the_walk_ends() {
             named = true;
             person.unsubscribe("p7@alliance.test").unwrap();
             let sql =
-                "INSERT INTO pending (address, reason, since) VALUES ('p7@alliance.test', 'a webhook', ?1)";
+                "INSERT INTO pending (address, reason, since, asked) VALUES ('p7@alliance.test', 'a webhook', ?1, ?1)";
             state.execute(sql, [&now]).unwrap();
         }
     });
@@ -68,7 +68,7 @@ async fn a_page_that_is_older_than_what_was_attended_to_undoes_nothing() {
             if n == request {
                 let entry = FormEntry::new().field("FNAME", "Edited").tick("Water");
                 person.edit_preferences("p7@alliance.test", &entry).unwrap();
-                let sql = "INSERT INTO pending (address, reason, since) VALUES ('p7@alliance.test', 'a webhook', ?1)";
+                let sql = "INSERT INTO pending (address, reason, since, asked) VALUES ('p7@alliance.test', 'a webhook', ?1, ?1)";
                 state.execute(sql, [&now]).unwrap();
             }
         });

@@ -21,8 +21,7 @@ fn flood(world: &World) {
     let state = Connection::open(world.directory.path().join("state.db")).unwrap();
     let now = format!("{:.6}", world.clock.now());
     let name = move |n: u64| {
-        let sql =
-            "INSERT INTO pending (address, reason, since) VALUES (?1, 'event', ?2) ON CONFLICT DO NOTHING";
+        let sql = "INSERT INTO pending (address, reason, since, asked) VALUES (?1, 'event', ?2, ?2) ON CONFLICT DO NOTHING";
         state.execute(sql, (format!("nobody{n:08}@alliance.test"), &now)).unwrap();
     };
     (0..1_000).for_each(&name);

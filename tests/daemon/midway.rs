@@ -36,7 +36,7 @@ fn naming(world: &World) -> impl Fn() + Send + 'static {
     let state = Connection::open(world.directory.path().join("state.db")).unwrap();
     let now = format!("{:.6}", world.clock.now());
     move || {
-        let sql = "INSERT INTO pending (address, reason, since) VALUES ('p0@alliance.test', 'a webhook', ?1)
+        let sql = "INSERT INTO pending (address, reason, since, asked) VALUES ('p0@alliance.test', 'a webhook', ?1, ?1)
                    ON CONFLICT DO NOTHING";
         state.execute(sql, [&now]).unwrap();
     }

@@ -84,7 +84,8 @@ CREATE INDEX parked_retry_at ON parked (retry_at) WHERE retry_at IS NOT NULL;
 CREATE TABLE pending (
   address TEXT PRIMARY KEY,
   reason  TEXT NOT NULL,
-  since   TEXT NOT NULL
+  since   TEXT NOT NULL,                -- its turn comes by this
+  asked   TEXT NOT NULL                 -- when it was last asked for: later than looked at, it is looked at once more
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE cycles (
