@@ -72,30 +72,33 @@ pub struct Kind {
 
 /// Counts exchanges; clones count together.
 #[derive(Clone, Debug, Default)]
-pub struct Meter(Arc<Counts>);
-
-#[derive(Debug, Default)]
-struct Counts {
-    tallies: Mutex<BTreeMap<Kind, Tally>>,
-    moved: Notify,
+pub struct Meter {
+    tallies: Arc<Mutex<BTreeMap<Kind, Tally>>>,
+    moved: Arc<Notify>,
 }
 
 impl Meter {
+    /// Counts into the same tallies, but is no sign of life: for what is asked beside the cycles.
+    #[must_use]
+    pub fn aside(&self) -> Self {
+        Self { tallies: self.tallies.clone(), moved: Arc::default() }
+    }
+
     /// What was counted so far.
     pub fn tallies(&self) -> BTreeMap<Kind, Tally> {
-        self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.tallies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits for the end of an exchange, or finds that one has ended since the last time.
     pub async fn moved(&self) {
-        self.0.moved.notified().await;
+        self.moved.notified().await;
     }
 
     fn count(&self, kind: Kind, took: Duration) {
-        let mut tallies = self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
         tallies.entry(kind).or_default().add(took);
         drop(tallies);
-        self.0.moved.notify_one();
+        self.moved.notify_one();
     }
 }
 
@@ -171,6 +174,18 @@ fn route(target: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_asked_beside_the_cycles_counts_but_is_no_sign_of_life() {
+        let meter = Meter::default();
+        let kind = Kind { method: Method::Get, route: "/ping", outcome: Outcome::Done };
+        let moved = || futures::FutureExt::now_or_never(meter.moved()).is_some();
+        meter.aside().count(kind, Duration::ZERO);
+        assert_eq!(meter.tallies().len(), 1);
+        assert!(!moved(), "what others ask");
+        meter.clone().count(kind, Duration::ZERO);
+        assert!(moved(), "what a cycle asks");
+    }
 
     #[test]
     fn a_route_names_nobody() {

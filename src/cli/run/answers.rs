@@ -36,8 +36,10 @@ impl Told {
         Self { state, reader, settings }
     }
 
+    /// The configuration in force. What is asked for whoever waits is no sign that the cycles go on.
     fn settings(&self) -> Settings {
-        self.settings.borrow().clone()
+        let settings = self.settings.borrow().clone();
+        Settings { meter: settings.meter.aside(), ..settings }
     }
 
     /// The address that a member is named by, itself or by its hash.
