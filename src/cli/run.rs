@@ -80,8 +80,18 @@ struct Beside {
     alerts: Alerts,
 }
 
+impl Beside {
+    /// Goes by these settings from now on. Where their address cannot be had, everything stays as it was.
+    async fn follow(&mut self, settings: &Settings) -> Result<(), Fault> {
+        self.serving.follow(settings).await?;
+        self.alerts.follow(settings.config.alerts.clone());
+        settings.log_by_them();
+        Ok(())
+    }
+}
+
 async fn run_cycles(mut start: Start<'_>, state: &State, beside: &mut Beside) -> Result<Ending, Fault> {
-    let Some(mut cycle) = start.cycle(state).await? else { return Ok(Ending::Done) };
+    let Some(mut cycle) = start.cycle(state, beside).await? else { return Ok(Ending::Done) };
     let Start { cli, settings, surroundings, signals } = start;
     forget_schema_age(state, &cycle.clock).await.map_err(Fault::failed)?;
     loop {
@@ -121,14 +131,13 @@ async fn reload(
 ) -> Result<(Settings, Cycle), Fault> {
     let settings = read_again(cli, old)?;
     let cycle = settings.cycle(cycle.state.clone()).await?;
-    beside.serving.follow(&settings).await?;
-    beside.alerts.follow(settings.config.alerts.clone());
+    beside.follow(&settings).await?;
     Ok((settings, cycle))
 }
 
 /// The configuration as it stands now; the state stays where it is.
 fn read_again(cli: &Cli, old: &Settings) -> Result<Settings, Fault> {
-    let settings = Settings::load(cli)?;
+    let settings = Settings::read(cli)?;
     if settings.config.state.path != old.config.state.path {
         return Err(Fault::usage(anyhow::anyhow!(
             "[state] path cannot change while rosterd runs; restart it"

@@ -45,16 +45,27 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Reads the configuration that the command line names; all mistakes at once.
+    /// Reads the configuration that the command line names, and logs by it; all mistakes at once.
     pub(super) fn load(cli: &Cli) -> Result<Self, Fault> {
-        Self::load_file(&locate(cli.config.as_deref(), &ProcessEnvironment))
+        let settings = Self::read(cli)?;
+        settings.log_by_them();
+        Ok(settings)
+    }
+
+    /// Reads the configuration that the command line names; all mistakes at once.
+    pub(super) fn read(cli: &Cli) -> Result<Self, Fault> {
+        Self::read_file(&locate(cli.config.as_deref(), &ProcessEnvironment))
     }
 
     /// Reads the configuration at `path`; all mistakes at once.
-    pub(super) fn load_file(path: &Path) -> Result<Self, Fault> {
+    pub(super) fn read_file(path: &Path) -> Result<Self, Fault> {
         let (config, mapping) = Config::load_with(path, &ProcessEnvironment).map_err(Fault::usage)?;
-        telemetry::log_addresses(config.privacy.log_addresses);
         Ok(Self { config, mapping, meter: Meter::default() })
+    }
+
+    /// Logs as they say from now on.
+    pub(super) fn log_by_them(&self) {
+        telemetry::log_addresses(self.config.privacy.log_addresses);
     }
 
     /// The parts of the configuration that speak of both sides.

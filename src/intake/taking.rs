@@ -200,14 +200,14 @@ fn understood(received: Received, audience: &str, taken: &mut TakenUp) -> Option
 pub async fn attend(
     state: &State,
     spool: &Spool,
-    audience: &str,
+    audience: impl Fn() -> String,
     clock: &Clock,
     written: &Notify,
     named: impl Fn(),
 ) {
     let mut told = BTreeSet::new();
     loop {
-        let pause = match take_up(state, spool, audience, clock).await {
+        let pause = match take_up(state, spool, &audience(), clock).await {
             Ok(taken) => {
                 taken.warn(spool, &mut told);
                 tell(&taken);
@@ -409,7 +409,8 @@ mod tests {
             named.fetch_add(1, Ordering::Relaxed);
         };
         let written = Notify::new();
-        let attending = attend(&scene.state, &scene.spool, AUDIENCE, &scene.clock, &written, count);
+        let attending =
+            attend(&scene.state, &scene.spool, || AUDIENCE.to_owned(), &scene.clock, &written, count);
         let watching = async {
             while scene.waiting() > 0 {
                 tokio::task::yield_now().await;

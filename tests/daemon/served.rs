@@ -205,7 +205,7 @@ fn work_beside(
     let (state, spool, clock) = (cycle.state.clone(), spool.clone(), world.clock.clone());
     let (audience, ring, token) = (world.sandbox.audience_id(), desk.bell().clone(), stop.clone());
     tokio::spawn(async move {
-        let attending = attend(&state, &spool, &audience, &clock, &written, || ring.ring());
+        let attending = attend(&state, &spool, || audience.clone(), &clock, &written, || ring.ring());
         token.run_until_cancelled(attending).await
     });
     let (rhythm, token) = (Rhythm { interval: NEVER, full_interval: NEVER, beat: NEVER }, stop.clone());

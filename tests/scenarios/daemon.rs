@@ -155,9 +155,12 @@ fn a_wrong_configuration_at_a_reload_leaves_the_old_one_in_force() {
     let mut daemon = Daemon::start(&stage);
     daemon.until_said("rosterd is running");
 
-    stage.configure("\n[sync]\ninterval = \"soon\"\n");
-    daemon.signal("HUP");
-    daemon.until_said("the old configuration stays in force");
+    let elsewhere = "\n[web]\nlisten = \"192.0.2.1:8420\"\n[privacy]\nlog_addresses = true\n";
+    for wrong in ["\n[sync]\ninterval = \"soon\"\n", elsewhere] {
+        stage.configure(wrong);
+        daemon.signal("HUP");
+        daemon.until_said("the old configuration stays in force");
+    }
     stage.register.change(1, "first_name", "Augusta");
     daemon.until("the edit arrives all the same", |_| in_mailchimp(&stage, 0)[0] == "Augusta");
 

@@ -100,6 +100,20 @@ fn no_event_shortens_the_wait_for_a_register_that_is_away() {
 }
 
 #[test]
+fn a_configuration_that_is_read_again_while_the_register_is_away_is_in_force_at_once() {
+    let stage = stage();
+    stage.register.lock();
+    let mut daemon = Daemon::start(&stage);
+    daemon.until_said(TRIED);
+    stage.configure(&format!("{EVERY_SECOND}[web]\nlisten = \"127.0.0.1:0\"\n"));
+    daemon.signal("HUP");
+    daemon.until_said("the HTTP interface is open");
+    assert!(!daemon.log.concat().contains("rosterd is running"), "{:?}", daemon.log);
+    stage.register.unlock();
+    daemon.until_said("rosterd is running");
+}
+
+#[test]
 fn a_second_daemon_of_one_state_is_refused_and_what_only_a_person_can_mend_is_final() {
     let stage = stage();
     let mut first = Daemon::start(&stage);

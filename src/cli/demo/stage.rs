@@ -77,7 +77,7 @@ pub(super) async fn build(directory: &Path, stop: CancellationToken) -> Result<S
     let register = directory.join("registrations.db");
     create_register(&register).await.map_err(Fault::failed)?;
     run_script(&register, REGISTER).await.map_err(Fault::failed)?;
-    let settings = Settings::load_file(&config)?;
+    let settings = Settings::read_file(&config)?;
     fill(&sandbox, &settings, &clock).await?;
     let state = settings.state().await?;
     let cycle = settings.cycle(state).await?;

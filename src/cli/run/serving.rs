@@ -83,7 +83,7 @@ impl Serving {
         let attending = tokio::spawn(take_up_all(
             state.clone(),
             spool,
-            settings.config.mailchimp.audience.clone(),
+            in_force.subscribe(),
             written,
             surroundings.desk.bell().clone(),
             surroundings.health.subscribe(),
@@ -147,7 +147,7 @@ async fn prove(settings: &Settings, spool: &Spool) -> Result<(), Fault> {
 async fn take_up_all(
     state: State,
     spool: Spool,
-    audience: String,
+    in_force: watch::Receiver<Settings>,
     written: Arc<Notify>,
     bell: Bell,
     health: watch::Receiver<Health>,
@@ -157,7 +157,8 @@ async fn take_up_all(
             bell.ring();
         }
     };
-    attend(&state, &spool, &audience, &Clock::System, &written, named).await;
+    let audience = || in_force.borrow().config.mailchimp.audience.clone();
+    attend(&state, &spool, audience, &Clock::System, &written, named).await;
 }
 
 impl Open {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::cli::Cli;
 use crate::cli::exit::Fault;
 use crate::cli::run::serving::{Given, Listening};
-use crate::cli::run::{keep_the_old, read_again};
+use crate::cli::run::{Beside, keep_the_old, read_again};
 use crate::cli::wiring::Settings;
 use crate::clock::Clock;
 use crate::control;
@@ -53,7 +53,7 @@ enum Pace {
 impl Start<'_> {
     /// The state, as its one writer; `None` where we are told to stop meanwhile.
     pub(super) async fn state(&mut self) -> Result<Option<State>, Fault> {
-        self.until_there(Pace::Near, None, async |settings| match settings.state().await {
+        self.until_there(Pace::Near, (None, None), async |settings| match settings.state().await {
             Ok(state) => Ok(state),
             Err(Fault::Failed(error)) if is_kept(&error) => {
                 // Whoever does this very work goes on doing it.
@@ -73,7 +73,7 @@ impl Start<'_> {
         given: &Given,
         state: &State,
     ) -> Result<Option<Listening>, Fault> {
-        self.until_there(Pace::Near, Some(state), async |settings| {
+        self.until_there(Pace::Near, (Some(state), None), async |settings| {
             given.listen(settings).await.map_err(|fault| match fault {
                 Fault::Failed(error) if is_taken(&error) => Trouble::Passes(error),
                 fault => Trouble::Stays(fault),
@@ -83,8 +83,8 @@ impl Start<'_> {
     }
 
     /// Both sides; `None` where we are told to stop meanwhile.
-    pub(super) async fn cycle(&mut self, state: &State) -> Result<Option<Cycle>, Fault> {
-        self.until_there(Pace::Far, Some(state), async |settings| {
+    pub(super) async fn cycle(&mut self, state: &State, beside: &mut Beside) -> Result<Option<Cycle>, Fault> {
+        self.until_there(Pace::Far, (Some(state), Some(beside)), async |settings| {
             settings.cycle(state.clone()).await.map_err(|fault| match fault {
                 Fault::Failed(error) if may_come_back(&error) => Trouble::Passes(error),
                 fault => Trouble::Stays(fault),
@@ -97,7 +97,7 @@ impl Start<'_> {
     async fn until_there<T>(
         &mut self,
         pace: Pace,
-        state: Option<&State>,
+        (state, mut beside): (Option<&State>, Option<&mut Beside>),
         open: impl AsyncFn(&Settings) -> Result<T, Trouble>,
     ) -> Result<Option<T>, Fault> {
         let Self { cli, settings, surroundings, signals } = self;
@@ -139,7 +139,7 @@ impl Start<'_> {
                 }
                 Ended::Reload => {
                     said = None;
-                    match read_again(cli, settings) {
+                    match reread(cli, settings, beside.as_deref_mut()).await {
                         Ok(new) => **settings = new,
                         Err(fault) => keep_the_old(&fault),
                     }
@@ -147,6 +147,16 @@ impl Start<'_> {
             }
         }
     }
+}
+
+/// The configuration as it stands now, in force for whatever works already.
+async fn reread(cli: &Cli, old: &Settings, beside: Option<&mut Beside>) -> Result<Settings, Fault> {
+    let new = read_again(cli, old)?;
+    match beside {
+        Some(beside) => beside.follow(&new).await?,
+        None => new.log_by_them(),
+    }
+    Ok(new)
 }
 
 fn pause(pace: Pace, settings: &Settings, failures: u32) -> Duration {
