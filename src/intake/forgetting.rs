@@ -5,14 +5,12 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 
-use percent_encoding::percent_decode;
 use rustix::io::Errno;
 
 use crate::intake::content::open;
 use crate::intake::spool::{DAMAGED, UNFINISHED, is_unfinished};
-use crate::intake::{Received, Spool, SpoolError};
-use crate::mailchimp::webhook;
-use crate::model::EmailAddress;
+use crate::intake::{Spool, SpoolError};
+use crate::model::{EmailAddress, names_any};
 
 impl Spool {
     /// Erases every line that names one of these addresses. Blocks.
@@ -21,6 +19,7 @@ impl Spool {
     ///
     /// [`SpoolError::Inaccessible`]: it cannot be told whether a file names them.
     pub fn forget(&self, addresses: &[EmailAddress]) -> Result<(), SpoolError> {
+        let keys: Vec<String> = addresses.iter().map(EmailAddress::key).collect();
         for folder in [self.folder().to_owned(), self.folder().join(DAMAGED)] {
             let entries = match fs::read_dir(&folder) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
@@ -31,7 +30,7 @@ impl Spool {
                 let path = folder.join(&name);
                 // What is being written is not received yet.
                 if !is_unfinished(&name) {
-                    forget_in(&path, &folder, addresses).map_err(|source| inaccessible(&path, source))?;
+                    forget_in(&path, &folder, &keys).map_err(|source| inaccessible(&path, source))?;
                 }
             }
         }
@@ -44,7 +43,7 @@ fn inaccessible(path: &Path, source: io::Error) -> SpoolError {
 }
 
 /// Replaces a file by what is left of it, or removes it where nothing is.
-fn forget_in(path: &Path, folder: &Path, addresses: &[EmailAddress]) -> io::Result<()> {
+fn forget_in(path: &Path, folder: &Path, keys: &[String]) -> io::Result<()> {
     let file = match open(path) {
         Ok(file) if file.metadata()?.is_file() => file,
         Ok(_) => return Ok(()),
@@ -61,7 +60,7 @@ fn forget_in(path: &Path, folder: &Path, addresses: &[EmailAddress]) -> io::Resu
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 {
-        match addresses.iter().any(|address| names(&line, address)) {
+        match names_any(&line, keys) {
             true => names_them = true,
             false => kept.extend_from_slice(&line),
         }
@@ -83,26 +82,12 @@ fn forget_in(path: &Path, folder: &Path, addresses: &[EmailAddress]) -> io::Resu
     File::open(folder)?.sync_all()
 }
 
-/// Whether a line names an address: as it is spelled, as a form spells it, or as an event that can be read names it.
-fn names(line: &[u8], address: &EmailAddress) -> bool {
-    let key = address.key();
-    let holds = |text: &[u8]| text.windows(key.len()).any(|part| part == key.as_bytes());
-    let lower = line.to_ascii_lowercase();
-    let decoded: Vec<u8> = percent_decode(&lower).collect();
-    if holds(&lower) || holds(&decoded.to_ascii_lowercase()) {
-        return true;
-    }
-    let event = serde_json::from_slice::<Received>(line).ok();
-    let event = event.and_then(|event| webhook::read(&event.body).ok());
-    event.is_some_and(|event| event.addresses.iter().any(|named| named.key() == key))
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::intake::Source;
+    use crate::intake::{Received, Source};
 
     #[test]
     fn what_names_an_address_goes_and_everything_else_stays() {
@@ -113,7 +98,7 @@ mod tests {
             |body: &str| Received { source: Source::Api, at: Timestamp::UNIX_EPOCH, body: body.to_owned() };
         let (ada, ben) = ("type=x&data[email]=Ada%2Bx%40b.test", "type=x&data[email]=ben%40b.test");
         spool.put(&[event(ada), event(ben)]).unwrap();
-        spool.put(&[event(r#"{"type":"upemail","data":{"old_email":"\u0061da+x@b.test"}}"#)]).unwrap();
+        spool.put(&[event(r#"{"type":"upemail","data":{"merges":{"X":"\u0061da+x@b.test"}}}"#)]).unwrap();
         let damaged = spool.folder().join(DAMAGED);
         fs::create_dir(&damaged).unwrap();
         fs::write(damaged.join("1"), "half ADA+X@b.test\nanother\n\u{ff}").unwrap();

@@ -238,7 +238,7 @@ mod tests {
             .unwrap();
         let left = state.left_in_batch(batch, 10).await.unwrap();
         assert_eq!(left.iter().map(|left| left.entry).collect::<Vec<_>>(), entries[1..]);
-        state.erase_member(all[1], "erased".to_owned(), later(2)).await.unwrap();
+        state.erase_member(all[1], vec![], "erased".to_owned(), later(2)).await.unwrap();
         assert_eq!(state.unfinished_batches().await.unwrap(), []);
     }
 

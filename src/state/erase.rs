@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
 use sha2::Sha256;
 
-use crate::model::{EmailAddress, MemberId};
+use crate::model::{EmailAddress, MemberId, names_any};
 use crate::reconcile::plan::Tombstone;
 use crate::state::error::{Fault, StateError};
 use crate::state::text::{address, hex, moment, stamp};
@@ -23,18 +23,22 @@ pub struct Erasure {
 }
 
 impl State {
-    /// Erases all that is kept about a member: mirror, base, trail, events, what holds list, pending addresses.
+    /// Erases all that is kept about a member and about those of their `addresses` that only the caller has seen: mirror,
+    /// base, trail, events, what holds list, pending addresses.
     ///
     /// What stays: for each address a keyed hash with the time and `outcome`, and a tombstone by subscriber hash,
     /// so that nobody creates the person again without their word. What was deleted is overwritten in the file.
     pub async fn erase_member(
         &self,
         member: MemberId,
+        seen: Vec<EmailAddress>,
         outcome: String,
         now: Timestamp,
     ) -> Result<(), StateError> {
         self.write(move |tx| {
-            let addresses = addresses(tx, member)?;
+            let mut addresses = addresses(tx, member)?;
+            addresses.extend(seen.iter().cloned());
+            erase_events(tx, &addresses)?;
             let key = settings::get(tx, "erasure_key")?.unwrap_or_default();
             for address in &addresses {
                 erase_address(tx, address)?;
@@ -98,14 +102,29 @@ fn addresses(connection: &Connection, member: MemberId) -> Result<BTreeSet<Email
 
 /// Erases what is kept by address and not by member.
 fn erase_address(tx: &Transaction<'_>, address: &EmailAddress) -> Result<(), Fault> {
-    let (key, hash) = (address.key(), address.hash());
+    let key = address.key();
     tx.execute("DELETE FROM pending WHERE address = ?1", [&key])?;
     tx.execute("DELETE FROM held_operations WHERE lower(email) = ?1", [&key])?;
-    tx.execute("DELETE FROM events WHERE hash = ?1", [hash.as_str()])?;
-    // A form body spells the @ as %40, and a + as %2B.
-    let in_a_form = key.replace('@', "%40");
-    for spelled in [&key, &in_a_form, &in_a_form.replace('+', "%2b")] {
-        tx.execute("DELETE FROM events WHERE instr(lower(body), ?1) > 0", [spelled])?;
+    Ok(())
+}
+
+/// Erases the events that name any of these addresses, however they spell it: one body is looked through at a time.
+fn erase_events(tx: &Transaction<'_>, addresses: &BTreeSet<EmailAddress>) -> Result<(), Fault> {
+    let keys: Vec<String> = addresses.iter().map(EmailAddress::key).collect();
+    let hashes: BTreeSet<String> = addresses.iter().map(|address| address.hash().to_string()).collect();
+    let mut about_them = Vec::new();
+    let mut events = tx.prepare_cached("SELECT id, hash, body FROM events")?;
+    let mut rows = events.query([])?;
+    while let Some(row) = rows.next()? {
+        let hash = row.get::<_, Option<String>>(1)?;
+        let body = row.get_ref(2)?.as_bytes().map_err(rusqlite::Error::from)?;
+        if hash.is_some_and(|hash| hashes.contains(&hash)) || names_any(body, &keys) {
+            about_them.push(row.get::<_, i64>(0)?);
+        }
+    }
+    let mut erase = tx.prepare_cached("DELETE FROM events WHERE id = ?1")?;
+    for id in about_them {
+        erase.execute([id])?;
     }
     Ok(())
 }
@@ -159,7 +178,7 @@ mod tests {
         let all = members(&state, &["erased", "kept"]).await;
         traces(&state, all[0]).await;
         assert!(holds_text(directory.path(), "erased@alliance") && holds_text(directory.path(), "erased%40"));
-        state.erase_member(all[0], "deleted on both sides".to_owned(), later(1)).await.unwrap();
+        state.erase_member(all[0], vec![], "deleted on both sides".to_owned(), later(1)).await.unwrap();
         assert!(!holds_text(directory.path(), "erased@alliance"));
         assert!(!holds_text(directory.path(), "erased%40"));
         assert!(holds_text(directory.path(), "kept@alliance"));
@@ -174,20 +193,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_second_address_of_an_event_is_found_as_a_form_spells_it() {
+    async fn a_second_address_of_an_event_is_found_however_it_is_spelled() {
         let (_directory, state) = open().await;
-        let member = members(&state, &["erased+news"]).await[0];
-        let event = ReceivedEvent {
-            source: "webhook",
-            received_at: now(),
-            kind: "upemail".to_owned(),
-            addresses: vec![email("other")],
-            body: "data[old_email]=other%40alliance.test&data[new_email]=Erased%2Bnews%40alliance.test"
-                .to_owned(),
-        };
-        state.note_events(vec![event], now()).await.unwrap();
-        state.erase_member(member, String::new(), now()).await.unwrap();
+        let all = members(&state, &["erased+news", "kept"]).await;
+        for body in [
+            "data[old_email]=other%40alliance.test&data[new_email]=Erased%2Bnews%40alliance.test",
+            r#"{"data":{"new_email":"\u0045rased+news\u0040alliance.test"}}"#,
+            "data[merges][SECOND]=w%C3%89b%40alliance.test",
+        ] {
+            let event = ReceivedEvent {
+                source: "webhook",
+                received_at: now(),
+                kind: "upemail".to_owned(),
+                addresses: vec![email("other")],
+                body: body.to_owned(),
+            };
+            state.note_events(vec![event], now()).await.unwrap();
+        }
+        let only_mailchimp_shows = vec![email("w\u{e9}b")];
+        state.erase_member(all[0], only_mailchimp_shows, String::new(), now()).await.unwrap();
         assert_eq!(state.last_event().await.unwrap(), None);
+        assert_eq!(state.erasures_of(email("w\u{e9}b")).await.unwrap().len(), 1);
     }
 
     #[tokio::test]
@@ -196,7 +222,7 @@ mod tests {
         for _ in 0..2 {
             let (_directory, state) = open().await;
             let member = members(&state, &["a"]).await[0];
-            state.erase_member(member, String::new(), now()).await.unwrap();
+            state.erase_member(member, vec![], String::new(), now()).await.unwrap();
             let read = |connection: &mut Connection| {
                 Ok(connection.query_row("SELECT proof FROM erasures", [], |row| row.get::<_, String>(0))?)
             };

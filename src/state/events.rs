@@ -1,14 +1,11 @@
 //! Events as they were received: noted for staff, never merged.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
 
-use crate::model::EmailAddress;
+use crate::model::{EmailAddress, names_any};
 use crate::state::error::{Fault, StateError};
-use crate::state::text::{digest, moment, number, stamp};
+use crate::state::text::{digest, moment, stamp};
 use crate::state::{State, pending};
 
 /// An event as it was received.
@@ -72,28 +69,23 @@ impl State {
         limit: usize,
     ) -> Result<Vec<MemberEvent>, StateError> {
         self.call(move |connection| {
-            let mut found = BTreeMap::new();
-            for address in addresses {
-                let key = address.key();
-                // A form's body spells the @ as %40.
-                let mut statement = connection.prepare_cached(
-                    "SELECT id, received_at, source, kind FROM events
-                     WHERE hash = ?1 OR instr(lower(body), ?2) > 0 OR instr(lower(body), ?3) > 0
-                     ORDER BY received_at DESC, id DESC LIMIT ?4",
-                )?;
-                let spelled = key.replace('@', "%40");
-                let mut rows =
-                    statement.query(params![address.hash().as_str(), key, spelled, number(limit)])?;
-                while let Some(row) = rows.next()? {
-                    let event = MemberEvent {
-                        received_at: moment(&row.get::<_, String>(1)?)?,
-                        source: row.get(2)?,
-                        kind: row.get(3)?,
-                    };
-                    found.insert((Reverse(event.received_at), Reverse(row.get::<_, i64>(0)?)), event);
+            let keys: Vec<String> = addresses.iter().map(EmailAddress::key).collect();
+            let mut events = connection.prepare_cached(
+                "SELECT received_at, source, kind, body FROM events ORDER BY received_at DESC, id DESC",
+            )?;
+            let (mut rows, mut found) = (events.query([])?, Vec::new());
+            while found.len() < limit
+                && let Some(row) = rows.next()?
+            {
+                if names_any(row.get_ref(3)?.as_bytes().map_err(rusqlite::Error::from)?, &keys) {
+                    found.push(MemberEvent {
+                        received_at: moment(&row.get::<_, String>(0)?)?,
+                        source: row.get(1)?,
+                        kind: row.get(2)?,
+                    });
                 }
             }
-            Ok(found.into_values().take(limit).collect())
+            Ok(found)
         })
         .await
     }

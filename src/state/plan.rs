@@ -343,7 +343,7 @@ mod tests {
         let all = members(&state, &["a"]).await;
         let policy = policy(&state, "p").await;
         let plan = to_do(&trio(&state, all[0]).await, vec![(archive(), Class::Removal)]);
-        state.erase_member(all[0], "erased".to_owned(), later(1)).await.unwrap();
+        state.erase_member(all[0], vec![], "erased".to_owned(), later(1)).await.unwrap();
         state.stage(vec![plan], policy).await.unwrap();
         assert_eq!(state.count_planned().await.unwrap(), 0);
         assert_eq!(state.member_of_contact(ContactId::new("c-a")).await.unwrap(), None);

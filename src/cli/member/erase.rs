@@ -218,7 +218,11 @@ async fn erase(cycle: &Cycle, erasing: &Erasing, daemon: &mut Option<Answers>) -
     forget_events(cycle, erasing).await?;
     still_aside(daemon).await?;
     let outcome = what(erasing);
-    cycle.state.erase_member(erasing.member, outcome, cycle.clock.now()).await.map_err(Fault::failed)?;
+    cycle
+        .state
+        .erase_member(erasing.member, erasing.addresses.clone(), outcome, cycle.clock.now())
+        .await
+        .map_err(Fault::failed)?;
     forget_events(cycle, erasing).await
 }
 
