@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
+
 /// A text that is encoded over and over is decoded so many times; what is not plain by then may name anybody.
 const DEPTH: usize = 8;
 
@@ -26,33 +28,25 @@ pub(crate) fn names_any(text: &[u8], keys: &[String]) -> bool {
 
 /// The text with every escape of a form and of JSON resolved once; `None` where there is none.
 fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    let mut any = false;
-    while let Some(first) = rest.first() {
-        let escape = match first {
-            b'%' => percent(rest).map(|byte| (vec![byte], 3)),
-            b'\\' => {
-                unicode(rest).map(|(c, length)| (c.to_string().into_bytes(), length)).or_else(|| short(rest))
-            }
-            _ => None,
-        };
-        let (plain, length) = escape.inspect(|_| any = true).unwrap_or_else(|| (vec![*first], 1));
-        bytes.extend(plain);
-        rest = &rest[length..];
+    let unescaped = percent_decode_str(text).decode_utf8_lossy();
+    let mut plain = String::with_capacity(unescaped.len());
+    let mut rest = &*unescaped;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        plain.push_str(before);
+        let (c, length) =
+            unicode(escape.as_bytes()).or_else(|| short(escape.as_bytes())).unwrap_or(('\\', 1));
+        plain.push(c);
+        rest = &escape[length..];
     }
-    any.then(|| String::from_utf8_lossy(&bytes).into_owned())
+    plain.push_str(rest);
+    (plain != text).then_some(plain)
 }
 
 fn hex(digits: Option<&[u8]>) -> Option<u32> {
     let digits = digits?;
     let text = str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_hexdigit))?;
     u32::from_str_radix(text, 16).ok()
-}
-
-/// `%40`
-fn percent(text: &[u8]) -> Option<u8> {
-    hex(text.get(1..3)).and_then(|byte| u8::try_from(byte).ok())
 }
 
 /// `\u0040`, or a pair of them.
@@ -71,8 +65,8 @@ fn unicode(text: &[u8]) -> Option<(char, usize)> {
 }
 
 /// `\/`, `\\`, `\"`
-fn short(text: &[u8]) -> Option<(Vec<u8>, usize)> {
-    text.get(1).filter(|c| matches!(c, b'/' | b'\\' | b'"')).map(|c| (vec![*c], 2))
+fn short(text: &[u8]) -> Option<(char, usize)> {
+    text.get(1).filter(|c| matches!(c, b'/' | b'\\' | b'"')).map(|c| (char::from(*c), 2))
 }
 
 #[cfg(test)]
