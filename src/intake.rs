@@ -5,12 +5,16 @@
 //! `rosterd event` writes the same files, whether or not a daemon runs. [`take_up`] brings them into the state, where the
 //! addresses that they name wait for the next cycle, and removes a file only then. A file that is taken up twice, after
 //! a crash between the two, changes nothing.
+//!
+//! Between being read and being in the state an event is in nobody's file. So whoever takes events up has a [`Turn`] meanwhile,
+//! and so has whoever erases a person: nothing that was read before the erasure is noted after it.
 
 mod content;
 mod forgetting;
 mod letterbox;
 mod spool;
 mod taking;
+mod turn;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use letterbox::{Letterbox, NotStored, keep_letterbox};
 pub use spool::{Lying, Spool, SpoolError};
 pub use taking::{TakenUp, TakingError, attend, take_up};
+pub use turn::Turn;
 
 /// Where an event came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,7 +29,7 @@ mod events;
 mod holds;
 mod joining;
 mod left_behind;
-mod lock;
+pub(crate) mod lock;
 mod members;
 mod missing;
 mod open;

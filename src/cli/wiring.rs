@@ -181,7 +181,9 @@ impl Settings {
     pub(super) async fn take_up_events(&self, state: &State) -> Result<(), Fault> {
         let spool = Spool::beside(state.path());
         let taken = take_up(state, &spool, &self.config.mailchimp.audience, &Clock::System).await;
-        taken.map_err(Fault::failed)?.warn(&spool, &mut BTreeSet::new());
+        if let Some(taken) = taken.map_err(Fault::failed)? {
+            taken.warn(&spool, &mut BTreeSet::new());
+        }
         Ok(())
     }
 

@@ -66,7 +66,8 @@ pub enum TakingError {
     Failed(#[from] tokio::task::JoinError),
 }
 
-/// Takes everything up that waits in the spool; a file is removed once what it holds is in the state.
+/// Takes everything up that waits in the spool; a file is removed once what it holds is in the state. `None` while somebody
+/// else has the turn: everything waits.
 ///
 /// # Errors
 ///
@@ -76,7 +77,8 @@ pub async fn take_up(
     spool: &Spool,
     audience: &str,
     clock: &Clock,
-) -> Result<TakenUp, TakingError> {
+) -> Result<Option<TakenUp>, TakingError> {
+    let Some(_turn) = blocking(spool, Spool::take_turn).await? else { return Ok(None) };
     let now = clock.now();
     let names = blocking(spool, move |spool| spool.waiting(now)).await?;
     let mut taken = TakenUp::default();
@@ -106,7 +108,7 @@ pub async fn take_up(
         }
     }
     note(state, spool, read, events, clock).await?;
-    Ok(taken)
+    Ok(Some(taken))
 }
 
 /// The events into the state, then the files away.
@@ -208,7 +210,8 @@ pub async fn attend(
     let mut told = BTreeSet::new();
     loop {
         let pause = match take_up(state, spool, &audience(), clock).await {
-            Ok(taken) => {
+            Ok(None) => LOOK_EVERY,
+            Ok(Some(taken)) => {
                 taken.warn(spool, &mut told);
                 tell(&taken);
                 if taken.addresses > 0 {
@@ -245,8 +248,12 @@ fn tell(taken: &TakenUp) {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use futures::poll;
+
     use super::*;
+    use crate::aside::work_in_line;
     use crate::intake::Source;
+    use crate::model::{EmailAddress, MemberId};
 
     const AUDIENCE: &str = "a1b2c3d4e5";
 
@@ -276,7 +283,7 @@ mod tests {
         }
 
         async fn take_up(&self) -> TakenUp {
-            take_up(&self.state, &self.spool, AUDIENCE, &self.clock).await.unwrap()
+            take_up(&self.state, &self.spool, AUDIENCE, &self.clock).await.unwrap().unwrap()
         }
 
         async fn pending(&self) -> Vec<String> {
@@ -300,6 +307,59 @@ mod tests {
         assert_eq!(scene.pending().await, ["a@b.test", "n@b.test", "o@b.test"]);
         assert_eq!(scene.waiting(), 0);
         assert_eq!(scene.state.last_event().await.unwrap().unwrap().source, "api");
+    }
+
+    #[tokio::test]
+    async fn while_somebody_is_erased_everything_waits() {
+        let scene = scene().await;
+        scene.put(&["type=unsubscribe&data[email]=a%40b.test"]);
+        let turn = scene.spool.take_turn().unwrap();
+        let taken = take_up(&scene.state, &scene.spool, AUDIENCE, &scene.clock).await.unwrap();
+        assert_eq!((taken, scene.waiting()), (None, 1));
+        drop(turn);
+        assert_eq!(scene.take_up().await.events, 1);
+    }
+
+    /// Whether a person was erased after so many steps of a taking, and whether that had ended by then.
+    async fn erase_after(steps: usize) -> (bool, bool) {
+        let scene = scene().await;
+        scene.put(&["type=upemail&data[new_email]=b%40b.test&data[old_email]=a%40b.test"]);
+        let mut taking = Box::pin(take_up(&scene.state, &scene.spool, AUDIENCE, &scene.clock));
+        let mut ended = false;
+        for _ in 0..steps {
+            ended = ended || poll!(taking.as_mut()).is_ready();
+        }
+        let turn = scene.spool.take_turn().unwrap();
+        if turn.is_some() {
+            let (addresses, now) = (vec![EmailAddress::parse("a@b.test").unwrap()], scene.clock.now());
+            scene.spool.forget(&addresses).unwrap();
+            scene.state.erase_member(MemberId(0), addresses, String::new(), now).await.unwrap();
+        }
+        let erased = turn.is_some();
+        drop(turn);
+        if !ended {
+            taking.await.unwrap();
+        }
+        assert_eq!(scene.state.last_event().await.unwrap().is_none(), erased, "after {steps} steps");
+        (erased, ended)
+    }
+
+    #[test]
+    fn what_was_read_before_an_erasure_is_not_noted_after_it() {
+        let every_step = async {
+            let mut steps = 0;
+            let mut waited = 0;
+            while let (erased, false) = erase_after(steps).await {
+                steps += 1;
+                waited += usize::from(!erased);
+            }
+            waited
+        };
+        let waited = std::thread::spawn(|| {
+            work_in_line();
+            tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(every_step)
+        });
+        assert!(waited.join().unwrap() > 3, "listed, read, noted and removed in one turn");
     }
 
     #[tokio::test]

@@ -28,10 +28,11 @@ pub(crate) fn take(path: &Path) -> Result<File, StateError> {
     Ok(file)
 }
 
-/// Opens the file, and creates it where there is none. A link is not followed: root may run this where others may write.
-fn open(path: &Path) -> std::io::Result<File> {
+/// Opens the file, and creates it where there is none, for its owner alone: whoever can read a file can keep its lock. A link
+/// is not followed: root may run this where others may write.
+pub(crate) fn open(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o640).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options.read(true).write(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     match options.clone().create_new(true).open(path) {
         Ok(file) => give_away(&file, folder_of(path)).map(|()| file),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(path),

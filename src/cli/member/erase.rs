@@ -4,6 +4,7 @@
 //! After a crash in between the same command finds what is left, and goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::watch;
@@ -19,7 +20,7 @@ use crate::cli::{Cli, Output};
 use crate::clock::Clock;
 use crate::control::{Answer, Answers, Ask, ask};
 use crate::cycle::{Cycle, read_schema};
-use crate::intake::Spool;
+use crate::intake::{Spool, Turn};
 use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::{AudienceError, RefusalClass};
 use crate::model::{Contact, ContactId, EmailAddress, MemberId, RegistrationId};
@@ -27,6 +28,12 @@ use crate::progress::Progress;
 use crate::reconcile::trio::Trio;
 use crate::registrations::split;
 use crate::state::{Seen, State, StateError};
+
+/// How long somebody else may have the turn.
+const LONGEST_TURN: Duration = Duration::from_secs(60);
+
+/// How often it is looked for.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// Whether the person at the command line was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,6 +211,8 @@ async fn stood_aside(mut answers: Answers) -> Result<Answers, Fault> {
 }
 
 async fn erase(cycle: &Cycle, erasing: &Erasing, daemon: &mut Option<Answers>) -> Result<(), Fault> {
+    // Had before anything is taken away, and until everything is: what was received meanwhile waits.
+    let _turn = turn(&Spool::beside(cycle.state.path())).await?;
     for contact in &erasing.contacts {
         still_aside(daemon).await?;
         match cycle.remote.delete_permanently(contact).await {
@@ -224,6 +233,26 @@ async fn erase(cycle: &Cycle, erasing: &Erasing, daemon: &mut Option<Answers>) -
         .await
         .map_err(Fault::failed)?;
     forget_events(cycle, erasing).await
+}
+
+/// The turn to erase events: no daemon holds one that is neither in the spool nor in the state.
+async fn turn(spool: &Spool) -> Result<Turn, Fault> {
+    let taken = tokio::time::timeout(LONGEST_TURN, async {
+        loop {
+            let spool = spool.clone();
+            let turn = aside(move || spool.take_turn()).await.map_err(Fault::failed)?;
+            match turn.map_err(Fault::failed)? {
+                Some(turn) => return Ok(turn),
+                None => Clock::System.sleep(GLANCE).await,
+            }
+        }
+    });
+    taken.await.unwrap_or_else(|_| {
+        Err(Fault::failed(anyhow::anyhow!(
+            "nobody was erased: for a minute somebody else has been at the received events, a daemon that takes many up or \
+             another erasure. Run this again; where that does not help, look into the daemon's log"
+        )))
+    })
 }
 
 /// Refuses to go on where the daemon no longer stands aside: a cycle could bring back what was taken away.
