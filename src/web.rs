@@ -134,7 +134,7 @@ pub async fn serve(listener: TcpListener, web: Web, stop: CancellationToken) {
 
 fn router(web: Web) -> Router {
     let requests = web.requests.clone();
-    Router::new()
+    let router = Router::new()
         .route("/webhook/{secret}", get(webhook::validate).post(webhook::receive))
         .route("/api/v1/events", post(events_api::receive))
         .merge(api::router(&web))
@@ -142,8 +142,8 @@ fn router(web: Web) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::metrics))
-        .layer(from_fn_with_state(requests, requests::count))
-        .with_state(web)
+        .with_state(web);
+    requests.counting(router, requests::ANSWERED_WITHIN)
 }
 
 impl Web {

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::IntoResponse;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -31,14 +30,10 @@ pub(super) struct Limits {
     places: usize,
     /// A request's headers must have come within this time, and a connection is idle no longer.
     headers_within: Duration,
-    /// A request must have come whole and been answered within this time.
-    answer_within: Duration,
 }
 
-/// Mailchimp waits ten seconds for an answer. The places are, with the files that a process has open beside them, below the
-/// usual limit of 1024.
-pub(super) const LIMITS: Limits =
-    Limits { places: 512, headers_within: Duration::from_secs(10), answer_within: Duration::from_secs(10) };
+/// The places are, with the files that a process has open beside them, below the usual limit of 1024.
+pub(super) const LIMITS: Limits = Limits { places: 512, headers_within: Duration::from_secs(10) };
 /// Bytes of all headers together; the least that hyper takes is 8 KiB.
 const HEADER_BYTES: usize = 16 << 10;
 /// Headers of a request.
@@ -52,7 +47,8 @@ const LINGERING_BYTES: u64 = 8 << 20;
 /// Nothing can be accepted while there is no file descriptor left.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
-/// Serves `router` until told to stop; answers under way are finished first.
+/// Serves `router`, which sees to it that each request is answered in time, until told to stop; answers under way are
+/// finished first.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -106,9 +102,8 @@ async fn answer(stream: TcpStream, router: Router, limits: Limits, place: Place,
         let has_body = !request.body().is_end_stream();
         let answered = router.call(request);
         Box::pin(async move {
-            let answered = tokio::time::timeout(limits.answer_within, answered).await;
+            let mut answered = answered.await;
             drop(busy);
-            let mut answered = answered.unwrap_or_else(|_| Ok(StatusCode::REQUEST_TIMEOUT.into_response()));
             if let Ok(answered) = &mut answered {
                 if answered.status() == StatusCode::TOO_MANY_REQUESTS {
                     has_failed_too_often.cancel();

@@ -19,7 +19,7 @@ use crate::intake::{Lying, Spool};
 use crate::mailchimp::refusal::chain;
 use crate::state::{self, Decision, Pause, StateError};
 use crate::telemetry::tally::{BUCKETS_MS, Tally};
-use crate::web::requests::Requests;
+use crate::web::requests::{Answered, Requests};
 use crate::web::{EventCounts, Web};
 use crate::worker::Health;
 
@@ -166,8 +166,12 @@ impl Page {
 
     fn interface(&mut self, requests: &Requests) {
         self.family("rosterd_http_requests", "counter", "Requests to the HTTP interface.");
-        for ((route, code), count) in requests.counts() {
-            let labels = [("route", route.as_str()), ("code", &code.to_string())];
+        for ((route, answered), count) in requests.counts() {
+            let code = match answered {
+                Answered::With(status) => status.to_string(),
+                Answered::Gone => "gone".to_owned(),
+            };
+            let labels = [("route", route.as_str()), ("code", &code)];
             self.sample("rosterd_http_requests_total", &labels, count);
         }
     }
