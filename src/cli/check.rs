@@ -79,6 +79,9 @@ async fn look(draft: &Draft<RegisterMapping>) -> Looked {
     findings.extend(fitting::tags(&mapped, rows.as_ref()));
     if let Some(audience) = &audience {
         findings.extend(fitting::findings(&mapped, rows.as_ref(), audience));
+        let open = register.open.as_deref();
+        findings
+            .extend(open.map(|open| fitting::homeless(audience, |key| open.holds(key))).unwrap_or_default());
         findings.extend(settings(draft, audience));
     }
     findings.extend(register.findings);

@@ -19,6 +19,25 @@ pub(super) struct Column {
     pub(super) kind: Kind,
     /// PostgreSQL: the type that a parameter is turned into before it meets the column.
     pub(super) cast: String,
+    /// The only words that it takes, where its type names them: those of an enumeration, of a set, and of an array of
+    /// enumerations.
+    pub(super) words: Option<Vec<String>>,
+}
+
+impl Column {
+    /// A column that may hold NULL and takes every value of its kind.
+    pub(super) fn of(kind: Kind) -> Self {
+        Self {
+            name: String::new(),
+            nullable: true,
+            has_default: false,
+            counts: false,
+            is_generated: false,
+            kind,
+            cast: String::new(),
+            words: None,
+        }
+    }
 }
 
 /// What a column holds, as far as it matters.
@@ -47,6 +66,12 @@ pub(super) enum Kind {
     Binary,
     /// A universally unique identifier.
     Uuid,
+    /// A JSON document.
+    Json,
+    /// PostgreSQL: an array, shown as JSON and written in the server's own spelling.
+    Array,
+    /// MySQL: any number of the type's own words, between commas.
+    Set,
     /// Another type, which is read and written as a text.
     Other,
 }

@@ -40,8 +40,8 @@ pub(super) fn wanted_interests(
             }
         }
     }
-    match wanted.difference(now).find(|new| !layout.holds(&Key::Interest((*new).clone()))) {
-        Some(homeless) => Err(Fault::Refused(format!("no column is mapped for the interest {homeless}"))),
+    match wanted.difference(now).find_map(|new| layout.homeless(new)) {
+        Some(why) => Err(Fault::Refused(why)),
         None => Ok(wanted),
     }
 }
@@ -59,7 +59,7 @@ pub(super) fn cell_interests(
             for (dimension, column) in columns {
                 let names = names_of(wanted, dimension);
                 if names != names_of(&row.interests, dimension) {
-                    let list = read_list(&own_cell(link, column, &row.id)?);
+                    let list = read_list(column, &own_cell(link, column, &row.id)?);
                     let list = list.unwrap_or(ListCell::Empty);
                     sets.push((column.clone(), list_cell(link, column, &list, &names)?));
                 }
@@ -121,7 +121,8 @@ fn new_interest_cells(link: &Link<'_>, interests: &InterestSet) -> Result<Vec<Se
             for (dimension, column) in columns {
                 let names = names_of(interests, dimension);
                 if !names.is_empty() || must_say(column) {
-                    sets.push((column.clone(), list_cell(link, column, &ListCell::Empty, &names)?));
+                    let list = read_list(column, &Cell::Null).unwrap_or(ListCell::Empty);
+                    sets.push((column.clone(), list_cell(link, column, &list, &names)?));
                 }
             }
         }
@@ -298,8 +299,8 @@ fn list_cell(
     names: &BTreeSet<String>,
 ) -> Result<Cell<'static>, Fault> {
     let sample = match list {
-        ListCell::Empty => read_list(&sample(link, column)?).unwrap_or(ListCell::Empty),
-        ListCell::Json(_) | ListCell::Commas(..) => ListCell::Empty,
+        ListCell::Empty => read_list(column, &sample(link, column)?).unwrap_or(ListCell::Empty),
+        ListCell::Json(_) | ListCell::Array(_) | ListCell::Commas(..) | ListCell::One(_) => ListCell::Empty,
     };
     let cell = list
         .with(names, &sample)

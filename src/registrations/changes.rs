@@ -191,7 +191,8 @@ fn shape(link: &Link<'_>, column: &Column, position: &Position) -> Result<Option
         }
         Kind::Loose | Kind::Untyped | Kind::Integer => (),
         // Texts sort by a collation, dates hide all changes of a day.
-        Kind::Text(_) | Kind::Flag | Kind::Date | Kind::Binary | Kind::Uuid | Kind::Other => return Ok(None),
+        Kind::Text(_) | Kind::Flag | Kind::Date | Kind::Binary | Kind::Uuid => return Ok(None),
+        Kind::Json | Kind::Array | Kind::Set | Kind::Other => return Ok(None),
     }
     let end = |way: &str| -> Result<Option<TimeShape>, Fault> {
         let shown = link.sql.shown_updated_at.as_deref().unwrap_or(name);

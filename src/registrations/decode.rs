@@ -177,8 +177,8 @@ fn read_cell_interests<'a>(
         InterestPlace::Nowhere | InterestPlace::Rows { .. } => (),
         InterestPlace::Lists(lists) => {
             for (dimension, column) in lists {
-                let list =
-                    read_list(&take()).map_err(|bad| format!("the column {:?} {}", column.name, bad.0))?;
+                let list = read_list(column, &take());
+                let list = list.map_err(|bad| format!("the column {:?} {}", column.name, bad.0))?;
                 interests.extend(
                     list.names().into_iter().map(|name| Interest { dimension: dimension.clone(), name }),
                 );

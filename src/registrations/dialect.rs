@@ -60,6 +60,7 @@ impl Dialect {
         match (self, column.kind) {
             (Self::Sqlite, _) | (Self::Mysql, Kind::Integer) => name,
             (Self::Postgres, Kind::Integer) => format!("{name}::int8"),
+            (Self::Postgres, Kind::Array) => format!("array_to_json({name})::text"),
             (Self::Postgres, _) => format!("{name}::text"),
             (Self::Mysql, Kind::Flag) => format!("{name} + 0"),
             // The session's zone is UTC, which MySQL does not say.

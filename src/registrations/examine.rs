@@ -160,7 +160,8 @@ fn timeless(link: &Link<'_>) -> Option<MappingProblem> {
     let column = link.layout.updated_at.as_ref()?;
     let is_timeless = match column.kind {
         Kind::Loose | Kind::Untyped | Kind::Integer | Kind::Time { .. } => false,
-        Kind::Text(_) | Kind::Flag | Kind::Date | Kind::Binary | Kind::Uuid | Kind::Other => true,
+        Kind::Text(_) | Kind::Flag | Kind::Date | Kind::Binary | Kind::Uuid => true,
+        Kind::Json | Kind::Array | Kind::Set | Kind::Other => true,
     };
     is_timeless.then(|| {
         let problem = format!(

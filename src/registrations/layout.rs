@@ -104,20 +104,43 @@ impl Layout {
 
     /// Whether the register has a place for the value.
     pub(super) fn holds(&self, key: &Key) -> bool {
-        let holds_dimension = |dimension: &Dimension| {
-            self.dimensions.contains(dimension)
-                && match &self.interests {
-                    InterestPlace::Nowhere => false,
-                    InterestPlace::Rows { .. } => true,
-                    InterestPlace::Lists(columns) => columns.contains_key(dimension),
-                    InterestPlace::Flags(columns) => columns.keys().any(|key| key.dimension == *dimension),
-                }
-        };
-        match (key, &self.interests) {
-            (Key::Field(tag), _) => self.fields.contains_key(tag),
-            (Key::Interest(interest), InterestPlace::Flags(columns)) => columns.contains_key(interest),
-            (Key::Interest(interest), _) => holds_dimension(&interest.dimension),
-            (Key::Choice(dimension), _) => holds_dimension(dimension),
+        match key {
+            Key::Field(tag) => self.fields.contains_key(tag),
+            Key::Interest(interest) => self.homeless(interest).is_none(),
+            Key::Choice(dimension) => self.holds_dimension(dimension),
+        }
+    }
+
+    fn holds_dimension(&self, dimension: &Dimension) -> bool {
+        self.dimensions.contains(dimension)
+            && match &self.interests {
+                InterestPlace::Nowhere => false,
+                InterestPlace::Rows { .. } => true,
+                InterestPlace::Lists(columns) => columns.contains_key(dimension),
+                InterestPlace::Flags(columns) => columns.keys().any(|key| key.dimension == *dimension),
+            }
+    }
+
+    /// Why the register has no place for an interest, with the way out; `None` where it has one.
+    pub(super) fn homeless(&self, interest: &Interest) -> Option<String> {
+        let unmapped = || format!("no column is mapped for the interest {interest}");
+        if !self.holds_dimension(&interest.dimension) {
+            return Some(unmapped());
+        }
+        match &self.interests {
+            InterestPlace::Nowhere | InterestPlace::Rows { .. } => None,
+            InterestPlace::Flags(columns) => (!columns.contains_key(interest)).then(unmapped),
+            InterestPlace::Lists(columns) => {
+                let column = columns.get(&interest.dimension)?;
+                let is_unknown = column.words.as_ref().is_some_and(|words| !words.contains(&interest.name));
+                is_unknown.then(|| {
+                    let name = &interest.name;
+                    format!(
+                        "the type of the column {:?} does not know the word {name:?}; add it to the type",
+                        column.name
+                    )
+                })
+            }
         }
     }
 }
@@ -266,8 +289,12 @@ impl<'a> Search<'a> {
     fn fields(&mut self, main: &Found<'a>, values: &MappedValues) -> BTreeMap<MergeTag, Column> {
         let mut fields = BTreeMap::new();
         for (tag, name) in &values.fields {
-            let column = self.column(&format!("merge_field {tag}"), main, name);
-            fields.extend(column.map(|column| (tag.clone(), column)));
+            let Some(mut column) = self.column(&format!("merge_field {tag}"), main, name) else { continue };
+            if column.kind == Kind::Array {
+                // As the server spells it, which it takes back: a field is a text.
+                column.kind = Kind::Other;
+            }
+            fields.insert(tag.clone(), column);
         }
         fields
     }

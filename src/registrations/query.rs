@@ -127,7 +127,7 @@ fn json(ids: &[RegistrationId]) -> String {
 }
 
 /// A text as an element of PostgreSQL's spelling of arrays.
-fn element(text: &str) -> String {
+pub(super) fn element(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -137,16 +137,7 @@ mod tests {
     use crate::registrations::catalogue::Case;
 
     fn column(kind: Kind, cast: &str) -> Column {
-        let name = "c".to_owned();
-        Column {
-            name,
-            nullable: true,
-            has_default: false,
-            counts: false,
-            is_generated: false,
-            kind,
-            cast: cast.to_owned(),
-        }
+        Column { cast: cast.to_owned(), ..Column::of(kind) }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod changes;
 mod examining;
 mod fixture;
+mod lists;
 mod odd_rows;
 mod reading;
 mod robustness;

@@ -82,6 +82,24 @@ async fn interests_that_rows_use_and_the_audience_lacks_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn interests_that_the_register_has_no_place_for_are_named() {
+    let stage = with_topics(&["Finance", "Health", "Water"]).await;
+    stage.register("ALTER TABLE registrations ADD finance BOOLEAN");
+    let config = std::fs::read_to_string(stage.path("rosterd.toml")).unwrap();
+    let flags = "[registrations.interests]\nlayout = \"flags\"\ncolumns = { finance = \"topic:Finance\" }\n";
+    stage.write(&format!("{config}{flags}"));
+    stage.check(
+        0,
+        &[
+            "notice  [registrations.interests] columns, dimension \"topic\": the audience offers \"Health\", \"Water\", \
+             for which the register has no place, so that they are left alone: map a column for each, or add the word to \
+             the type of the column",
+            "Everything fits, with 1 notice.",
+        ],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rule_about_an_interest_that_neither_side_knows_is_wrong() {
     let stage = with_topics(&["Finance"]).await;
     row(&stage, 1, &["Water"]);

@@ -8,7 +8,7 @@ use crate::cli::fit::{
 use crate::cli::mapped::Mapped;
 use crate::cli::output::counted;
 use crate::config::InterestTarget;
-use crate::model::{Dimension, Interest};
+use crate::model::{Dimension, Interest, Key};
 
 /// How many interests of one category are named one by one.
 const NAMED: usize = 10;
@@ -31,6 +31,28 @@ pub(super) fn findings(mapped: &Mapped<'_>, rows: Option<&Rows>, audience: &Audi
     let told = |warning: &&String| warning.starts_with("the audience has no ");
     let warnings = audience.schema.warnings.iter().filter(|warning| !told(warning));
     findings.extend(warnings.map(|warning| Finding::notice("[mailchimp] audience", warning.clone())));
+    findings
+}
+
+/// Interests of the audience for which the register has no place: members tick them, and nothing comes of it.
+pub(super) fn homeless(audience: &Audience, holds: impl Fn(&Key) -> bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (dimension, there) in &audience.schema.dimensions {
+        let is_homeless =
+            |name: &&String| !holds(&Key::Interest(Interest::new(dimension.as_str(), name.as_str())));
+        let mut names: Vec<&String> = there.interests.values().filter(is_homeless).collect();
+        names.sort();
+        let more = names.len().saturating_sub(NAMED);
+        let named: Vec<String> = names.iter().take(NAMED).map(|name| quoted(name)).collect();
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let problem = format!(
+            "the audience offers {}{more}, for which the register has no place, so that they are left alone: map a column \
+             for each, or add the word to the type of the column",
+            named.join(", ")
+        );
+        let key = format!("[registrations.interests] columns, dimension {:?}", dimension.as_str());
+        findings.extend((!names.is_empty()).then(|| Finding::notice(key, problem)));
+    }
     findings
 }
 

@@ -78,13 +78,13 @@ fn columns(session: &dyn Session, schema: &str, table: &str) -> Result<Vec<Colum
         DIALECT,
         "SELECT CAST(column_name AS CHAR), CAST(is_nullable AS CHAR), CAST(column_default AS CHAR), \
            CAST(extra AS CHAR), CAST(data_type AS CHAR), CAST(collation_name AS CHAR), \
-           CAST(datetime_precision AS CHAR) \
+           CAST(datetime_precision AS CHAR), CAST(column_type AS CHAR) \
          FROM information_schema.columns WHERE table_schema = ",
     );
     let query = query.bind(Cell::owned(schema)).push(" AND table_name = ").bind(Cell::owned(table));
     let mut columns = Vec::new();
     session.each(&query.push(" ORDER BY ordinal_position"), &mut |cells| {
-        let [name, nullable, default, extra, sort, collation, digits] = cells else { return Ok(()) };
+        let [name, nullable, default, extra, sort, collation, digits, spelled] = cells else { return Ok(()) };
         let extra = extra.text().to_ascii_lowercase();
         let counts = extra.contains("auto_increment");
         let is_generated = extra.contains("generated") && !extra.contains("default_generated");
@@ -97,6 +97,7 @@ fn columns(session: &dyn Session, schema: &str, table: &str) -> Result<Vec<Colum
             is_generated,
             kind: kind(&sort.text().to_ascii_lowercase(), &collation.text(), &digits.text()),
             cast: String::new(),
+            words: words(&spelled.text()),
         });
         Ok(())
     })?;
@@ -113,9 +114,55 @@ fn kind(sort: &str, collation: &str, digits: &str) -> Kind {
         "date" => Kind::Date,
         "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => Kind::Binary,
         "uuid" => Kind::Uuid,
-        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" => {
+        "json" => Kind::Json,
+        "set" => Kind::Set,
+        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" => {
             Kind::Text(if collation.ends_with("_ci") { Case::Folds } else { Case::Matters })
         }
         _ => Kind::Other,
+    }
+}
+
+/// The words of an enumeration or a set, as its type spells them: `set('Finance','Women''s health')`. `None` for others.
+fn words(spelled: &str) -> Option<Vec<String>> {
+    let (sort, rest) = spelled.split_once('(')?;
+    if !sort.eq_ignore_ascii_case("enum") && !sort.eq_ignore_ascii_case("set") {
+        return None;
+    }
+    let (mut words, mut word, mut chars) = (Vec::new(), None::<String>, rest.chars().peekable());
+    while let Some(char) = chars.next() {
+        match (&mut word, char) {
+            (None, '\'') => word = Some(String::new()),
+            (None, _) => (),
+            // Within a word a quote is doubled, and a backslash comes before what would not be shown.
+            (Some(open), '\'') if chars.next_if_eq(&'\'').is_some() => open.push('\''),
+            (Some(_), '\'') => words.extend(word.take()),
+            (Some(open), '\\') => open.extend(chars.next()),
+            (Some(open), other) => open.push(other),
+        }
+    }
+    Some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_a_type_are_read_as_it_spells_them() {
+        let cases = [
+            ("set('Finance','Énergie')", Some(&["Finance", "Énergie"][..])),
+            (
+                "enum('a,b','Women\'\'s (all)','','back\\\\slash')",
+                Some(&["a,b", "Women's (all)", "", "back\\slash"]),
+            ),
+            ("SET('x')", Some(&["x"])),
+            ("varchar(20)", None),
+            ("text", None),
+        ];
+        for (spelled, expected) in cases {
+            let expected = expected.map(|words| words.iter().map(|word| (*word).to_owned()).collect());
+            assert_eq!(words(spelled), expected, "{spelled}");
+        }
     }
 }

@@ -78,7 +78,10 @@ fn columns(session: &dyn Session, oid: i64) -> Result<Vec<Column>, Fault> {
         "SELECT a.attname::text, NOT a.attnotnull, a.atthasdef OR a.attidentity <> '',
            a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid), '') LIKE 'nextval(%',
            a.attgenerated <> '', b.typname::text, format_type(a.atttypid, NULL),
-           CASE WHEN a.atttypmod >= 0 THEN a.atttypmod WHEN t.typtypmod >= 0 THEN t.typtypmod ELSE 6 END
+           CASE WHEN a.atttypmod >= 0 THEN a.atttypmod WHEN t.typtypmod >= 0 THEN t.typtypmod ELSE 6 END,
+           b.typcategory = 'A' AND b.typelem <> 0,
+           (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)::text FROM pg_enum AS e
+             WHERE e.enumtypid IN (b.oid, b.typelem))
          FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
            JOIN pg_type AS b ON b.oid = CASE WHEN t.typbasetype = 0 THEN t.oid ELSE t.typbasetype END
            LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -87,7 +90,8 @@ fn columns(session: &dyn Session, oid: i64) -> Result<Vec<Column>, Fault> {
     let query = query.bind(Cell::Integer(oid)).push("::oid ORDER BY a.attnum");
     let mut columns = Vec::new();
     session.each(&query, &mut |cells| {
-        let [name, nullable, has_default, counts, generated, base, own, digits] = cells else {
+        let [name, nullable, has_default, counts, generated, base, own, digits, is_array, words] = cells
+        else {
             return Ok(());
         };
         let digits =
@@ -99,8 +103,9 @@ fn columns(session: &dyn Session, oid: i64) -> Result<Vec<Column>, Fault> {
             has_default: is(has_default),
             counts: is(counts),
             is_generated: is(generated),
-            kind: kind(&base, digits),
+            kind: if is(is_array) { Kind::Array } else { kind(&base, digits) },
             cast: cast(&base, &own.text()),
+            words: serde_json::from_str(&words.text()).ok(),
         });
         Ok(())
     })?;
@@ -116,6 +121,7 @@ fn kind(base: &str, digits: usize) -> Kind {
         "date" => Kind::Date,
         "bytea" => Kind::Binary,
         "uuid" => Kind::Uuid,
+        "json" | "jsonb" => Kind::Json,
         "citext" => Kind::Text(Case::Folds),
         "text" | "varchar" | "bpchar" | "name" => Kind::Text(Case::Matters),
         _ => Kind::Other,

@@ -75,16 +75,7 @@ fn slow(session: &dyn Session, layout: &Layout) -> Result<Vec<MappingProblem>, F
 
 /// No column: where only an expression will do.
 fn unnamed() -> Column {
-    let (name, cast) = (String::new(), String::new());
-    Column {
-        name,
-        nullable: true,
-        has_default: false,
-        counts: false,
-        is_generated: false,
-        kind: Kind::Other,
-        cast,
-    }
+    Column::of(Kind::Other)
 }
 
 fn is_true(session: &dyn Session, query: &Query) -> Result<bool, Fault> {

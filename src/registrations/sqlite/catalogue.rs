@@ -42,6 +42,7 @@ fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
             is_generated: row.get(4)?,
             kind: if row.get(3)? { Kind::Loose } else { Kind::Untyped },
             cast: String::new(),
+            words: None,
         })
     })?;
     columns.collect()
