@@ -12,6 +12,8 @@
 mod content;
 mod forgetting;
 mod letterbox;
+mod mention;
+mod room;
 mod spool;
 mod taking;
 mod turn;
@@ -19,6 +21,7 @@ mod turn;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use forgetting::trim_damaged;
 pub use letterbox::{Letterbox, NotStored, keep_letterbox};
 pub use spool::{Lying, Spool, SpoolError};
 pub use taking::{TakenUp, TakingError, attend, take_up};

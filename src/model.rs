@@ -3,7 +3,6 @@
 mod contact;
 mod email;
 mod interest;
-mod mention;
 mod merge_field;
 mod registration;
 mod status;
@@ -12,7 +11,6 @@ mod value;
 pub use contact::{Contact, ContactId, MemberId};
 pub use email::{EmailAddress, InvalidEmailAddress, SubscriberHash};
 pub use interest::{Dimension, Interest, InterestSet};
-pub(crate) use mention::names_any;
 pub use merge_field::{FieldKind, InvalidMergeTag, MergeFields, MergeTag};
 pub use registration::{Registration, RegistrationId, UnusableRegistration};
 pub use status::SubscriptionStatus;

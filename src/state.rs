@@ -71,7 +71,9 @@ pub use members::{MemberName, Recheck};
 pub use parked::{Park, Parked, growing_distance};
 pub use pending::{CHANGED_MEANWHILE, Pending};
 pub use rank::{ClassName, TAGS, UPDATES, is_opt_out, kind, rank};
-pub use secrets::{can_keep_secrets, keep_signing_secret, secrets_path, signing_secrets};
+pub use secrets::{
+    can_keep_secrets, keep_configured_secret, keep_signing_secret, secrets_path, signing_secrets,
+};
 pub use settings::{IdentityKind, Pause, PolicyNumber};
 pub use staged::{Place, SharedTimes, StagedConflict, StagedOperation};
 pub use trail::{EntryId, Outcome, TrailEntry};

@@ -22,8 +22,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -85,26 +84,10 @@ pub struct Terms {
     pub webhook_path_secret: Option<SecretString>,
     /// What Mailchimp signs with, where the configuration says so.
     pub webhook_signing_secret: Option<SecretString>,
-    /// What the configuration said before, and since when it does no more.
-    pub webhook_signing_secret_before: Option<(SecretString, Timestamp)>,
     /// Opens the whole API.
     pub api_token: Option<SecretString>,
     /// Opens the posting of events.
     pub events_token: Option<SecretString>,
-}
-
-impl Terms {
-    /// These in the place of `old` ones: what those had Mailchimp sign with is remembered where it is another secret now.
-    pub fn after(self, old: &Self, now: Timestamp) -> Self {
-        let exposed = |terms: &Self| {
-            terms.webhook_signing_secret.as_ref().map(|secret| secret.expose_secret().to_owned())
-        };
-        let webhook_signing_secret_before = match &old.webhook_signing_secret {
-            Some(before) if exposed(&self) != exposed(old) => Some((before.clone(), now)),
-            Some(_) | None => old.webhook_signing_secret_before.clone(),
-        };
-        Self { webhook_signing_secret_before, ..self }
-    }
 }
 
 /// What came of events and requests since the start.

@@ -1,16 +1,26 @@
-//! Whoever is erased is erased from the spool, too: from what waits, and from what was put aside because nobody can read it.
+//! What is put aside because nobody can read it names people: it is kept as long as events are, and whoever is erased is erased
+//! from it, as from what waits.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
+use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use rustix::io::Errno;
 
+use crate::aside::aside;
+use crate::clock::Clock;
 use crate::intake::content::open;
+use crate::intake::mention::names_any;
 use crate::intake::spool::{DAMAGED, UNFINISHED, is_unfinished};
 use crate::intake::{Spool, SpoolError};
-use crate::model::{EmailAddress, names_any};
+use crate::mailchimp::refusal::chain;
+use crate::model::EmailAddress;
+
+/// How often what was put aside is looked through.
+const TRIMMED_EVERY: Duration = Duration::from_hours(1);
 
 impl Spool {
     /// Erases every line that names one of these addresses. Blocks.
@@ -35,6 +45,52 @@ impl Spool {
             }
         }
         Ok(())
+    }
+}
+
+impl Spool {
+    /// Removes what was put aside before; says how many files. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Inaccessible`].
+    fn trim_damaged(&self, before: Timestamp) -> Result<usize, SpoolError> {
+        let folder = self.folder().join(DAMAGED);
+        let trim = || -> io::Result<usize> {
+            let mut trimmed = 0;
+            for entry in fs::read_dir(&folder)? {
+                let entry = entry?;
+                let metadata = entry.metadata()?;
+                // When it was written, which putting it aside does not change.
+                if metadata.is_file() && metadata.mtime() < before.as_second() {
+                    fs::remove_file(entry.path())?;
+                    trimmed += 1;
+                }
+            }
+            Ok(trimmed)
+        };
+        match trim() {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+            trimmed => trimmed.map_err(|source| inaccessible(&folder, source)),
+        }
+    }
+}
+
+/// Removes what was put aside as soon as it is older than events are kept, for as long as it is driven.
+pub async fn trim_damaged(spool: &Spool, keep: impl Fn() -> Duration, clock: &Clock) {
+    loop {
+        let keep = SignedDuration::try_from(keep()).unwrap_or(SignedDuration::MAX);
+        if let Ok(before) = clock.now().checked_sub(keep) {
+            let spool = spool.clone();
+            match aside(move || spool.trim_damaged(before)).await {
+                Ok(Ok(0)) | Err(_) => (),
+                Ok(Ok(files)) => tracing::info!(files, "damaged files of the spool were kept long enough"),
+                Ok(Err(error)) => {
+                    tracing::warn!(error = chain(&error), "damaged files of the spool cannot be removed");
+                }
+            }
+        }
+        clock.sleep(TRIMMED_EVERY).await;
     }
 }
 
@@ -84,10 +140,33 @@ fn forget_in(path: &Path, folder: &Path, keys: &[String]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::intake::{Received, Source};
+
+    #[tokio::test]
+    async fn what_was_put_aside_is_kept_as_long_as_events_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::beside(&directory.path().join("state.db"));
+        assert_eq!(spool.trim_damaged(Timestamp::MAX).unwrap(), 0, "there is none");
+        let damaged = spool.folder().join(DAMAGED);
+        fs::create_dir_all(damaged.join("folder")).unwrap();
+        fs::write(damaged.join("1"), "half").unwrap();
+        let written =
+            Timestamp::try_from(fs::metadata(damaged.join("1")).unwrap().modified().unwrap()).unwrap();
+        let clock = Clock::set_at(written);
+        let watching = async {
+            while damaged.join("1").exists() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = trim_damaged(&spool, || Duration::from_hours(30), &clock) => (),
+            () = watching => (),
+        }
+        let kept = clock.now().duration_since(written);
+        assert!(kept >= SignedDuration::from_hours(30), "{kept}");
+        assert!(damaged.join("folder").exists());
+    }
 
     #[test]
     fn what_names_an_address_goes_and_everything_else_stays() {

@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use tempfile::NamedTempFile;
 
 use crate::intake::Received;
 use crate::intake::content::{Content, Passed, open, parse, read_up_to_limit};
+use crate::intake::room::{BOUNDS, Bounds, NoRoom, Room};
 use crate::state::owner::{folder_of, give_away};
 
 const ENDING: &str = ".spool";
@@ -31,9 +33,11 @@ const ABANDONED: Duration = Duration::from_hours(1);
 const FULL: usize = 4 << 20;
 
 /// The folder beside the state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Spool {
     folder: PathBuf,
+    bounds: Bounds,
+    room: Arc<Room>,
 }
 
 /// The spool cannot be used.
@@ -48,6 +52,26 @@ pub enum SpoolError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// As much waits as may.
+    #[error("the spool of events at {} is full ({files} files, {} KiB): nothing more is taken until they are taken up. Start the \
+        daemon, or look into its log why it cannot; then send the event again", .path.display(), .bytes / 1024)]
+    Full {
+        /// The folder.
+        path: PathBuf,
+        /// Files that wait.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// What is left of the disk is the state's.
+    #[error("{} KiB are free on the disk of {}, which the state needs: make room, then send the event again", .free / 1024,
+        .path.display())]
+    DiskFull {
+        /// The folder.
+        path: PathBuf,
+        /// Bytes that are free.
+        free: u64,
     },
 }
 
@@ -65,7 +89,7 @@ impl Spool {
     pub fn beside(state: &Path) -> Self {
         let mut folder = state.as_os_str().to_owned();
         folder.push(ENDING);
-        Self { folder: PathBuf::from(folder) }
+        Self { folder: PathBuf::from(folder), bounds: BOUNDS, room: Arc::default() }
     }
 
     /// The folder.
@@ -77,7 +101,7 @@ impl Spool {
     ///
     /// # Errors
     ///
-    /// [`SpoolError::Inaccessible`].
+    /// [`SpoolError::Inaccessible`]; [`SpoolError::Full`] and [`SpoolError::DiskFull`]: it is to be sent again.
     pub fn put(&self, events: &[Received]) -> Result<(), SpoolError> {
         let mut files: Vec<(Timestamp, Vec<u8>)> = Vec::new();
         for event in events {
@@ -88,12 +112,20 @@ impl Spool {
                 Some(_) | None => files.push((event.at, line)),
             }
         }
-        if files.is_empty() { Ok(()) } else { self.write(&files).map_err(|source| self.inaccessible(source)) }
+        let Some(now) = events.last().map(|event| event.at) else { return Ok(()) };
+        self.make_folder().map_err(|source| self.inaccessible(source))?;
+        let sizes: Vec<usize> = files.iter().map(|(_, text)| text.len()).collect();
+        let taken = self.room.take(&self.folder, self.bounds, &sizes, now);
+        let path = || self.folder.clone();
+        match taken.map_err(|source| self.inaccessible(source))? {
+            Err(NoRoom::Spool { files, bytes }) => Err(SpoolError::Full { path: path(), files, bytes }),
+            Err(NoRoom::Disk { free }) => Err(SpoolError::DiskFull { path: path(), free }),
+            Ok(()) => self.write(&files).map_err(|source| self.inaccessible(source)),
+        }
     }
 
     /// Writes files that nobody reads before all of them are whole.
     fn write(&self, files: &[(Timestamp, Vec<u8>)]) -> io::Result<()> {
-        self.make_folder()?;
         // Names sort as the events came.
         let begin = |at: &Timestamp| format!("{UNFINISHED}{:020}-", at.as_microsecond());
         let unfinished = files.iter().map(|(at, text)| self.unfinished(&begin(at), text));
@@ -372,6 +404,28 @@ mod tests {
         assert!(unfinished.exists());
         assert_eq!(spool.waiting(in_seconds(4_000)).unwrap().len(), 1);
         assert!(!unfinished.exists());
+    }
+
+    #[test]
+    fn a_full_spool_takes_nothing_more_until_something_is_taken_up() {
+        let (_directory, spool) = spool();
+        let spool = Spool { bounds: Bounds { files: 1, ..BOUNDS }, ..spool };
+        spool.put(&[event(1, "body"), event(2, "body")]).unwrap();
+        let refused = spool.put(&[event(3, "body")]).unwrap_err().to_string();
+        assert!(refused.contains("state.db.spool is full (1 files, 0 KiB)"), "{refused}");
+        let waiting = spool.waiting(at(3)).unwrap();
+        assert_eq!(waiting.len(), 1, "nothing of it is there");
+        spool.remove(&waiting[0]).unwrap();
+        spool.put(&[event(3, "body")]).unwrap();
+    }
+
+    #[test]
+    fn what_the_state_needs_of_the_disk_is_left_to_it() {
+        let (_directory, spool) = spool();
+        let spool = Spool { bounds: Bounds { reserve: |disk| disk, ..BOUNDS }, ..spool };
+        let refused = spool.put(&[event(1, "body")]).unwrap_err().to_string();
+        assert!(refused.contains("which the state needs: make room"), "{refused}");
+        assert_eq!(spool.waiting(at(1)).unwrap(), [""; 0]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::intake::content::{Content, DamagedLines};
 use crate::intake::{Received, Spool, SpoolError};
 use crate::mailchimp::refusal::chain;
-use crate::mailchimp::webhook;
+use crate::mailchimp::webhook::{self, WebhookEvent};
 use crate::state::{ReceivedEvent, State, StateError};
 
 /// How often the folder is looked at for what other programs wrote. What came in by HTTP is told at once; looking costs
@@ -31,6 +31,8 @@ pub struct TakenUp {
     pub events: usize,
     /// Addresses that they name.
     pub addresses: usize,
+    /// Addresses that are not looked at because too many wait already: reading what changed finds what there is to find.
+    pub left_out: usize,
     /// Events of other audiences: they are let go.
     pub foreign: usize,
     /// Files that could not be read and were put aside, whole or in part.
@@ -104,25 +106,25 @@ pub async fn take_up(
             }
         }
         if events.len() >= AT_A_TIME {
-            note(state, spool, std::mem::take(&mut read), std::mem::take(&mut events), clock).await?;
+            let (read, events) = (std::mem::take(&mut read), std::mem::take(&mut events));
+            taken.left_out += note(state, spool, read, events, clock).await?;
         }
     }
-    note(state, spool, read, events, clock).await?;
+    taken.left_out += note(state, spool, read, events, clock).await?;
     Ok(Some(taken))
 }
 
-/// The events into the state, then the files away.
+/// The events into the state, then the files away. Says how many addresses are not looked at.
 async fn note(
     state: &State,
     spool: &Spool,
     read: Vec<OsString>,
     events: Vec<ReceivedEvent>,
     clock: &Clock,
-) -> Result<(), TakingError> {
-    if !events.is_empty() {
-        state.note_events(events, clock.now()).await?;
-    }
-    blocking(spool, move |spool| read.iter().try_for_each(|name| spool.remove(name))).await
+) -> Result<usize, TakingError> {
+    let left_out = if events.is_empty() { 0 } else { state.note_events(events, clock.now()).await? };
+    blocking(spool, move |spool| read.iter().try_for_each(|name| spool.remove(name))).await?;
+    Ok(left_out)
 }
 
 /// Puts a file aside; says why it stays where it is, if it does.
@@ -183,17 +185,15 @@ async fn aside_of<T: Send + 'static>(
 fn understood(received: Received, audience: &str, taken: &mut TakenUp) -> Option<ReceivedEvent> {
     let Received { source, at, body } = received;
     // Whoever received it understood it; a newer program may have been another one.
-    let (kind, of, addresses) = match webhook::read(&body) {
-        Ok(event) => (event.kind, event.audience, event.addresses),
-        Err(_) => ("unknown".to_owned(), None, Vec::new()),
-    };
+    let WebhookEvent { kind, audience: of, addresses, details } =
+        webhook::read(&body).unwrap_or_else(|_| WebhookEvent::of_kind("unknown"));
     if of.is_some_and(|of| of != audience) {
         taken.foreign += 1;
         return None;
     }
     taken.events += 1;
     taken.addresses += addresses.len();
-    Some(ReceivedEvent { source: source.as_str(), received_at: at, kind, addresses, body })
+    Some(ReceivedEvent { source: source.as_str(), received_at: at, kind, addresses, details, body })
 }
 
 /// Takes up what is written into the spool, until told to stop; `named` is called each time that an address was named.
@@ -235,9 +235,15 @@ pub async fn attend(
 }
 
 fn tell(taken: &TakenUp) {
-    let TakenUp { events, addresses: named, foreign, damaged: _, passed: _ } = *taken;
+    let TakenUp { events, addresses: named, left_out, foreign, damaged: _, passed: _ } = *taken;
     if events > 0 {
         tracing::debug!(events, named, "events were received");
+    }
+    if left_out > 0 {
+        tracing::warn!(
+            named = left_out,
+            "more addresses are named by events than can wait: they are found by reading what changed"
+        );
     }
     if foreign > 0 {
         tracing::warn!(events = foreign, "events of another audience were received and let go");

@@ -4,6 +4,8 @@
 //! believed. Bodies come form-encoded from Mailchimp, and form-encoded or as JSON from whoever forwards them.
 //! <https://mailchimp.com/developer/marketing/docs/webhooks/>
 
+use std::collections::BTreeMap;
+
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::percent_decode_str;
@@ -19,8 +21,11 @@ pub const SIGNATURE_HEADER: &str = "x-mailchimp-signature";
 const STALE: SignedDuration = SignedDuration::from_secs(300);
 /// Events in one body: more come in several.
 const MANY: usize = 1_000;
-/// A kind is a word of Mailchimp's; the longest known one has 25 letters.
-const LONGEST_KIND: usize = 40;
+/// A kind is a word of Mailchimp's; the longest known one has 25 letters. So is whatever else is kept of an event.
+const LONGEST_WORD: usize = 40;
+/// What else is kept of an event, for staff to read: when it happened by Mailchimp's word, and how somebody left.
+const DETAILS: [(&str, &[&str]); 3] =
+    [("fired_at", &["fired_at"]), ("action", &["data", "action"]), ("reason", &["data", "reason"])];
 /// What an event names an address by. `upemail` names two; the fields of a profile may be newer than its address.
 const ADDRESSES: [&[&str]; 4] =
     [&["data", "email"], &["data", "new_email"], &["data", "old_email"], &["data", "merges", "EMAIL"]];
@@ -34,6 +39,16 @@ pub struct WebhookEvent {
     pub audience: Option<String>,
     /// The addresses that it names, each once: to be looked at.
     pub addresses: Vec<EmailAddress>,
+    /// `fired_at`, `action` (`unsub`, `delete`) and `reason` (`manual`, `abuse`, `hard`), where they look like it: none of
+    /// them can name anybody.
+    pub details: BTreeMap<String, String>,
+}
+
+impl WebhookEvent {
+    /// One that says nothing else.
+    pub fn of_kind(kind: &str) -> Self {
+        Self { kind: kind.to_owned(), audience: None, addresses: Vec::new(), details: BTreeMap::new() }
+    }
 }
 
 /// Why a body is no event.
@@ -130,7 +145,12 @@ pub fn read(body: &str) -> Result<WebhookEvent, NotAnEvent> {
         addresses.extend(named.filter(|address| !address.is_forgotten() && !addresses.contains(address)));
     }
     let audience = body.first(&["data", "list_id"]).filter(|id| !id.is_empty());
-    Ok(WebhookEvent { kind, audience, addresses })
+    let detail = |(name, place): (&str, &[&str])| {
+        let said = body.first(place)?.trim().to_owned();
+        is_word(&said.replace([' ', ':', '+'], "-")).then(|| (name.to_owned(), said))
+    };
+    let details = DETAILS.into_iter().filter_map(detail).collect();
+    Ok(WebhookEvent { kind, audience, addresses, details })
 }
 
 impl NotAnEvent {
@@ -194,7 +214,7 @@ fn json(text: &str) -> Result<Value, NotAnEvent> {
 
 fn is_word(kind: &str) -> bool {
     let is_letter = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    !kind.is_empty() && kind.len() <= LONGEST_KIND && kind.chars().all(is_letter)
+    !kind.is_empty() && kind.len() <= LONGEST_WORD && kind.chars().all(is_letter)
 }
 
 /// What the signature of a call shows.

@@ -162,6 +162,8 @@ fn before(now: Timestamp, kept: Duration) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::model::EmailAddress;
     use crate::reconcile::plan::Class;
@@ -218,6 +220,7 @@ mod tests {
             received_at: now(),
             kind: "profile".to_owned(),
             addresses,
+            details: BTreeMap::new(),
             body: body.to_owned(),
         };
         state.note_events(vec![event], now()).await.unwrap();

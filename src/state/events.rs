@@ -1,14 +1,23 @@
-//! Events as they were received: noted for staff, never merged.
+//! Events that were received: noted for staff, never merged. Of a body that is kept which staff can use and which is short,
+//! and of events the latest: whoever may send them cannot fill the disk.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
 
-use crate::model::{EmailAddress, names_any};
+use crate::model::EmailAddress;
 use crate::state::error::{Fault, StateError};
-use crate::state::text::{digest, moment, stamp};
+use crate::state::text::{digest, from_json, json, moment, number, stamp};
 use crate::state::{State, pending};
 
-/// An event as it was received.
+/// So many events are kept: those of weeks, where Mailchimp sends them, in some hundred MiB at the worst.
+const MOST_KEPT: usize = 200_000;
+/// So many addresses that only events name may wait to be looked at. Whoever changes in Mailchimp beyond them is found by
+/// reading what changed, as without events.
+const MOST_NAMED: usize = 100_000;
+
+/// An event that was received.
 #[derive(Clone, Debug)]
 pub struct ReceivedEvent {
     /// Where it came in: `webhook`, `api`, `spool`.
@@ -19,7 +28,9 @@ pub struct ReceivedEvent {
     pub kind: String,
     /// The addresses that it names: to be looked at.
     pub addresses: Vec<EmailAddress>,
-    /// The whole body.
+    /// What else is worth keeping.
+    pub details: BTreeMap<String, String>,
+    /// The whole body: what tells it from every other event. It is not kept.
     pub body: String,
 }
 
@@ -52,14 +63,19 @@ pub struct MemberEvent {
     pub source: String,
     /// Its kind.
     pub kind: String,
+    /// The addresses that it names.
+    pub addresses: Vec<String>,
+    /// What else was kept of it.
+    pub details: BTreeMap<String, String>,
 }
 
 impl State {
-    /// Keeps events and has their addresses looked at; all of it is in the file when this returns.
+    /// Keeps events and has their addresses looked at; all of it is in the file when this returns. Says how many addresses are
+    /// not looked at because too many wait.
     ///
     /// One that is delivered again is kept once, and its addresses are looked at again.
-    pub async fn note_events(&self, events: Vec<ReceivedEvent>, now: Timestamp) -> Result<(), StateError> {
-        self.write(move |tx| events.iter().try_for_each(|event| note(tx, event, now))).await
+    pub async fn note_events(&self, events: Vec<ReceivedEvent>, now: Timestamp) -> Result<usize, StateError> {
+        self.write(move |tx| note_all(tx, &events, now, (MOST_KEPT, MOST_NAMED))).await
     }
 
     /// The latest events that name one of these addresses, at most `limit` of them.
@@ -69,21 +85,22 @@ impl State {
         limit: usize,
     ) -> Result<Vec<MemberEvent>, StateError> {
         self.call(move |connection| {
-            let keys: Vec<String> = addresses.iter().map(EmailAddress::key).collect();
+            let hashes: Vec<String> = addresses.iter().map(|address| address.hash().to_string()).collect();
             let mut events = connection.prepare_cached(
-                "SELECT received_at, source, kind, body FROM events ORDER BY received_at DESC, id DESC",
+                "SELECT received_at, source, kind, addresses, details FROM events
+                 WHERE id IN (SELECT event FROM event_addresses
+                              WHERE hash IN (SELECT value FROM json_each(?1)))
+                 ORDER BY received_at DESC, id DESC LIMIT ?2",
             )?;
-            let (mut rows, mut found) = (events.query([])?, Vec::new());
-            while found.len() < limit
-                && let Some(row) = rows.next()?
-            {
-                if names_any(row.get_ref(3)?.as_bytes().map_err(rusqlite::Error::from)?, &keys) {
-                    found.push(MemberEvent {
-                        received_at: moment(&row.get::<_, String>(0)?)?,
-                        source: row.get(1)?,
-                        kind: row.get(2)?,
-                    });
-                }
+            let (mut rows, mut found) = (events.query(params![json(&hashes)?, number(limit)])?, Vec::new());
+            while let Some(row) = rows.next()? {
+                found.push(MemberEvent {
+                    received_at: moment(&row.get::<_, String>(0)?)?,
+                    source: row.get(1)?,
+                    kind: row.get(2)?,
+                    addresses: from_json(&row.get::<_, String>(3)?)?,
+                    details: from_json(&row.get::<_, String>(4)?)?,
+                });
             }
             Ok(found)
         })
@@ -93,12 +110,12 @@ impl State {
     /// How many people were seen to have left in Mailchimp between two times, and whom of them no event had named.
     ///
     /// One named within two hours before is announced, and one named at any time afterwards: Mailchimp tries a call again
-    /// for 75 minutes.
+    /// for 75 minutes. Events that were trimmed before their time, because too many came, announce nobody.
     pub async fn opt_outs_seen(&self, since: Timestamp, until: Timestamp) -> Result<OptOutsSeen, StateError> {
         self.call(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT COUNT(*), COUNT(*) FILTER (WHERE NOT EXISTS (
-                    SELECT 1 FROM events AS e WHERE e.hash = o.hash
+                    SELECT 1 FROM event_addresses AS a JOIN events AS e ON e.id = a.event WHERE a.hash = o.hash
                     AND e.received_at >= strftime('%Y-%m-%dT%H:%M:%fZ', o.begun_at, '-2 hours')))
                  FROM operations AS o
                  WHERE o.begun_at BETWEEN ?1 AND ?2 AND o.kind = 'local_status' AND o.class = 'free'
@@ -134,23 +151,57 @@ impl State {
     }
 }
 
-fn note(tx: &Transaction<'_>, event: &ReceivedEvent, now: Timestamp) -> Result<(), Fault> {
-    // Named by the first address: whoever looks for another finds it in the body.
-    let hash = event.addresses.first().map(|address| address.hash().as_str().to_owned());
-    tx.prepare_cached(
-        "INSERT INTO events (received_at, source, kind, hash, body, digest)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (digest) DO UPDATE SET received_at = excluded.received_at",
-    )?
-    .execute(params![
-        stamp(event.received_at),
-        event.source,
-        event.kind,
-        hash,
-        event.body,
-        digest([event.kind.as_str(), event.body.as_str()])
-    ])?;
-    event.addresses.iter().try_for_each(|address| pending::add(tx, address, pending::EVENT, now))
+fn note_all(
+    tx: &Transaction<'_>,
+    events: &[ReceivedEvent],
+    now: Timestamp,
+    (most_kept, most_named): (usize, usize),
+) -> Result<usize, Fault> {
+    let mut room = most_named.saturating_sub(pending::count_named_by_events(tx)?);
+    let mut left_out = 0;
+    for event in events {
+        note(tx, event)?;
+        for address in &event.addresses {
+            if room == 0 && !pending::waits(tx, address)? {
+                left_out += 1;
+                continue;
+            }
+            pending::add(tx, address, pending::EVENT, now)?;
+            room = room.saturating_sub(1);
+        }
+    }
+    // Numbers grow: those beyond the latest so many are at most as many too few.
+    tx.prepare_cached("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?1")?
+        .execute([number(most_kept)])?;
+    Ok(left_out)
+}
+
+fn note(tx: &Transaction<'_>, event: &ReceivedEvent) -> Result<(), Fault> {
+    let addresses: Vec<&str> = event.addresses.iter().map(EmailAddress::as_str).collect();
+    let id: i64 = tx
+        .prepare_cached(
+            "INSERT INTO events (received_at, source, kind, addresses, details, digest)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (digest) DO UPDATE SET received_at = excluded.received_at
+             RETURNING id",
+        )?
+        .query_row(
+            params![
+                stamp(event.received_at),
+                event.source,
+                event.kind,
+                json(&addresses)?,
+                json(&event.details)?,
+                digest([event.kind.as_str(), event.body.as_str()])
+            ],
+            |row| row.get(0),
+        )?;
+    let mut name =
+        tx.prepare_cached("INSERT OR IGNORE INTO event_addresses (hash, event) VALUES (?1, ?2)")?;
+    for address in &event.addresses {
+        name.execute(params![address.hash().as_str(), id])?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -161,18 +212,18 @@ mod tests {
     #[tokio::test]
     async fn a_member_is_shown_what_named_any_of_their_addresses_the_latest_first() {
         let (_directory, state) = open().await;
-        let event = |second, kind: &str, addresses: &[&str], body: &str| ReceivedEvent {
+        let event = |second, kind: &str, addresses: &[&str]| ReceivedEvent {
             source: "webhook",
             received_at: later(second),
             kind: kind.to_owned(),
             addresses: addresses.iter().map(|name| email(name)).collect(),
-            body: body.to_owned(),
+            details: BTreeMap::from([("reason".to_owned(), "manual".to_owned())]),
+            body: format!("{second}"),
         };
-        let upemail = "data[new_email]=new%40Alliance.test&data[old_email]=Old%40alliance.test";
         let events = vec![
-            event(1, "subscribe", &["old"], "data[email]=old%40alliance.test"),
-            event(3, "upemail", &["new", "old"], upemail),
-            event(2, "profile", &["another"], r#"{"data":{"email":"another@alliance.test"}}"#),
+            event(1, "subscribe", &["old"]),
+            event(3, "upemail", &["New", "old"]),
+            event(2, "profile", &["another"]),
         ];
         state.note_events(events, later(4)).await.unwrap();
         let about = async |names: &[&str], limit| -> Vec<String> {
@@ -185,6 +236,36 @@ mod tests {
         assert_eq!(about(&["new", "old", "another"], 10).await, ["upemail", "profile", "subscribe"]);
         assert_eq!(about(&["new", "old"], 1).await, ["upemail"]);
         assert_eq!(about(&["nobody"], 10).await, [""; 0]);
+        let latest = state.events_about(vec![email("OLD")], 1).await.unwrap().remove(0);
+        assert_eq!(latest.addresses, [email("New").as_str(), email("old").as_str()]);
+        assert_eq!(latest.details["reason"], "manual");
         assert_eq!(state.last_event().await.unwrap().map(|event| event.received_at), Some(later(3)));
+    }
+
+    #[tokio::test]
+    async fn the_latest_are_kept_and_so_many_addresses_wait_whatever_comes() {
+        let (_directory, state) = open().await;
+        let event = |number: usize, name: &str| ReceivedEvent {
+            source: "webhook",
+            received_at: later(0),
+            kind: format!("{number}"),
+            addresses: vec![email(name)],
+            details: BTreeMap::new(),
+            body: format!("{number}"),
+        };
+        let note = async |events: Vec<ReceivedEvent>| {
+            state.write(move |tx| note_all(tx, &events, later(1), (3, 2))).await.unwrap()
+        };
+        state.add_pending(vec![email("asked")], "sync".to_owned(), later(0)).await.unwrap();
+        assert_eq!(note(vec![event(1, "a"), event(2, "b"), event(3, "c"), event(4, "a")]).await, 1);
+        assert_eq!(note(vec![event(5, "asked"), event(6, "d"), event(7, "b"), event(8, "b")]).await, 1);
+        let waiting = state.named(10).await.unwrap();
+        let waiting: Vec<String> = waiting.into_iter().map(|pending| pending.address.key()).collect();
+        assert_eq!(waiting, [email("asked").key(), email("a").key(), email("b").key()]);
+        let kept = |connection: &mut rusqlite::Connection| {
+            let sql = "SELECT group_concat(kind), (SELECT count(*) FROM event_addresses) FROM events";
+            Ok(connection.query_row(sql, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?)
+        };
+        assert_eq!(state.call(kept).await.unwrap(), ("6,7,8".to_owned(), 3));
     }
 }

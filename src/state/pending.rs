@@ -6,7 +6,7 @@ use rusqlite::{Connection, Params, Transaction, params};
 use crate::model::EmailAddress;
 use crate::state::State;
 use crate::state::error::{Fault, StateError};
-use crate::state::text::{address, moment, number, stamp};
+use crate::state::text::{address, count, moment, number, stamp};
 
 /// Why an address is looked at that was not as observed when it was written: our own note, which the next cycle sees to.
 pub const CHANGED_MEANWHILE: &str = "changed while it was written";
@@ -105,6 +105,18 @@ fn select(connection: &Connection, condition: &str, values: impl Params) -> Resu
         });
     }
     Ok(pending)
+}
+
+/// How many addresses wait that only events name.
+pub(crate) fn count_named_by_events(tx: &Transaction<'_>) -> Result<usize, Fault> {
+    let count =
+        tx.prepare_cached("SELECT COUNT(*) FROM pending WHERE reason = ?1")?.query_row([EVENT], count)?;
+    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+/// Whether an address waits, whoever named it.
+pub(crate) fn waits(tx: &Transaction<'_>, address: &EmailAddress) -> Result<bool, Fault> {
+    Ok(tx.prepare_cached("SELECT 1 FROM pending WHERE address = ?1")?.exists([address.key()])?)
 }
 
 /// Asks for an address to be looked at; who named it is not forgotten over a note of our own, nor who asked for it over an

@@ -12,14 +12,15 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::state::error::StateError;
-use crate::state::lock::beside;
+use crate::state::lock::{self, beside};
 use crate::state::owner::{folder_of, give_away};
 
 const ENDING: &str = ".secrets";
-const SIGNING: &str = "webhook_signing_secret";
-const SIGNING_BEFORE: &str = "webhook_signing_secret_before";
-const CHANGED_AT: &str = "webhook_signing_secret_changed_at";
-/// How long the secret before the latest counts, too.
+/// What Mailchimp told once, and [`keep_signing_secret`] kept.
+const TOLD: &str = "webhook_signing_secret";
+/// What the configuration said when it was last read: it does not say what it said before.
+const CONFIGURED: &str = "configured_webhook_signing_secret";
+/// How long the secret before the latest counts, too: calls that were signed with that are tried again for 75 minutes.
 const BOTH_COUNT: SignedDuration = SignedDuration::from_hours(24);
 
 /// Where the secrets of the state at `state` are.
@@ -27,20 +28,30 @@ pub fn secrets_path(state: &Path) -> PathBuf {
     beside(state, ENDING)
 }
 
-/// What Mailchimp may sign its webhook's calls with, as [`keep_signing_secret`] kept it.
+/// What Mailchimp may sign its webhook's calls with: what is `configured`, and what [`keep_signing_secret`] kept.
 ///
-/// The latest comes first. For a day the one before it counts, too: calls that were signed with that are tried again for 75
-/// minutes.
+/// For a day the one before either counts, too, beside another one: where the last was taken away, there is none.
 ///
 /// # Errors
 ///
 /// [`StateError::Inaccessible`], [`StateError::Damaged`].
-pub fn signing_secrets(state: &Path, now: Timestamp) -> Result<Vec<SecretString>, StateError> {
+pub fn signing_secrets(
+    state: &Path,
+    configured: Option<&SecretString>,
+    now: Timestamp,
+) -> Result<Vec<SecretString>, StateError> {
     let mut secrets = read(&secrets_path(state))?;
-    let changed_at = secrets.get(CHANGED_AT).and_then(|at| at.parse::<Timestamp>().ok());
-    let fresh = changed_at.is_some_and(|at| now.duration_since(at).abs() < BOTH_COUNT);
-    let before = secrets.remove(SIGNING_BEFORE).filter(|_| fresh);
-    Ok(secrets.remove(SIGNING).into_iter().chain(before).map(SecretString::from).collect())
+    let told = secrets.remove(TOLD).map(SecretString::from);
+    let mut known: Vec<SecretString> = configured.cloned().into_iter().chain(told).collect();
+    if !known.is_empty() {
+        let earlier = [CONFIGURED, TOLD].into_iter().filter_map(|name| {
+            let changed_at = secrets.get(&changed_at(name))?.parse::<Timestamp>().ok()?;
+            let is_fresh = now.duration_since(changed_at).abs() < BOTH_COUNT;
+            secrets.get(&before(name)).filter(|_| is_fresh).map(|secret| SecretString::from(secret.as_str()))
+        });
+        known.extend(earlier);
+    }
+    Ok(known)
 }
 
 /// Keeps what Mailchimp signs its webhook's calls with: Mailchimp tells it once. The file is replaced as a whole.
@@ -49,13 +60,50 @@ pub fn signing_secrets(state: &Path, now: Timestamp) -> Result<Vec<SecretString>
 ///
 /// [`StateError::Inaccessible`], [`StateError::Damaged`].
 pub fn keep_signing_secret(state: &Path, secret: &SecretString, now: Timestamp) -> Result<(), StateError> {
+    keep(state, TOLD, Some(secret), now)
+}
+
+/// Keeps what the configuration says that Mailchimp signs with, so that the next start knows what it said before. Nothing is
+/// written where it says the same.
+///
+/// # Errors
+///
+/// [`StateError::Inaccessible`], [`StateError::Damaged`].
+pub fn keep_configured_secret(
+    state: &Path,
+    secret: Option<&SecretString>,
+    now: Timestamp,
+) -> Result<(), StateError> {
+    keep(state, CONFIGURED, secret, now)
+}
+
+fn keep(state: &Path, name: &str, secret: Option<&SecretString>, now: Timestamp) -> Result<(), StateError> {
     let path = secrets_path(state);
+    // Held until this returns: a command and the daemon may keep something at the same time.
+    let lock = lock::open(&beside(&path, ".lock")).and_then(|lock| lock.lock().map(|()| lock));
+    let _lock = lock.map_err(|source| inaccessible(&path, source))?;
     let mut secrets = read(&path)?;
-    if let Some(before) = secrets.insert(SIGNING.to_owned(), secret.expose_secret().to_owned()) {
-        secrets.insert(SIGNING_BEFORE.to_owned(), before);
-        secrets.insert(CHANGED_AT.to_owned(), now.to_string());
+    let secret = secret.map(|secret| secret.expose_secret().to_owned());
+    let was = match secret.clone() {
+        Some(secret) => secrets.insert(name.to_owned(), secret),
+        None => secrets.remove(name),
+    };
+    if was == secret {
+        return Ok(());
+    }
+    if let Some(was) = was {
+        secrets.insert(before(name), was);
+        secrets.insert(changed_at(name), now.to_string());
     }
     write(&path, &secrets).map_err(|source| inaccessible(&path, source))
+}
+
+fn before(name: &str) -> String {
+    format!("{name}_before")
+}
+
+fn changed_at(name: &str) -> String {
+    format!("{name}_changed_at")
 }
 
 /// Tries whether a secret could be kept, before one is asked for that is told only once.
@@ -116,15 +164,21 @@ mod tests {
         assert_eq!(known(&state, 0), [""; 0]);
         keep_signing_secret(&state, &SecretString::from("first"), now()).unwrap();
         can_keep_secrets(&state).unwrap();
-        let names: Vec<_> =
+        let mut names: Vec<_> =
             fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names, ["state.db.secrets"]);
+        names.sort();
+        assert_eq!(names, ["state.db.secrets", "state.db.secrets.lock"]);
         let mode = fs::metadata(secrets_path(&state)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
     fn known(state: &Path, hours: i64) -> Vec<String> {
-        let secrets = signing_secrets(state, later(hours * 3_600)).unwrap();
+        known_beside(state, None, hours)
+    }
+
+    fn known_beside(state: &Path, configured: Option<&str>, hours: i64) -> Vec<String> {
+        let configured = configured.map(SecretString::from);
+        let secrets = signing_secrets(state, configured.as_ref(), later(hours * 3_600)).unwrap();
         secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect()
     }
 
@@ -139,7 +193,31 @@ mod tests {
         assert_eq!(known(&state, 24), ["second", "first"]);
         assert_eq!(known(&state, 25), ["second"]);
         keep("third", later(26 * 3_600));
-        assert_eq!(known(&state, 26), ["third", "second"]);
+        keep("third", later(27 * 3_600));
+        assert_eq!(known(&state, 27), ["third", "second"], "told the same once more");
+    }
+
+    #[test]
+    fn what_the_configuration_said_before_counts_beside_another_one_for_a_day_whoever_started_since() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("state.db");
+        let configure = |secret: Option<&str>, hours: i64| {
+            let secret = secret.map(SecretString::from);
+            keep_configured_secret(&state, secret.as_ref(), later(hours * 3_600)).unwrap();
+        };
+        configure(None, 0);
+        assert!(!secrets_path(&state).exists(), "nothing is kept where there is nothing");
+        configure(Some("first"), 0);
+        assert_eq!(known_beside(&state, Some("first"), 0), ["first"]);
+        configure(Some("second"), 1);
+        configure(Some("second"), 2);
+        assert_eq!(known_beside(&state, Some("second"), 24), ["second", "first"]);
+        assert_eq!(known_beside(&state, Some("second"), 25), ["second"]);
+        configure(None, 30);
+        assert_eq!(known(&state, 30), [""; 0], "it was taken away");
+        keep_signing_secret(&state, &SecretString::from("told"), later(30 * 3_600)).unwrap();
+        assert_eq!(known(&state, 31), ["told", "second"], "Mailchimp told another one in its place");
+        assert_eq!(known(&state, 54), ["told"]);
     }
 
     #[test]
@@ -147,7 +225,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("state.db");
         fs::write(secrets_path(&state), "hush").unwrap();
-        let error = signing_secrets(&state, now()).unwrap_err();
+        let error = signing_secrets(&state, None, now()).unwrap_err();
         assert!(matches!(error, StateError::Damaged { .. }));
         assert!(!format!("{error:?}").contains("hush"), "{error:?}");
     }

@@ -16,10 +16,6 @@ use crate::web::Web;
 /// Kept secrets are read again after this long: `provision` may have been told one.
 const READ_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
-/// A configured secret counts for so long after a reload brought another one, like one that `provision` kept: calls that were
-/// signed with it are tried again for 75 minutes.
-const BOTH_COUNT: SignedDuration = SignedDuration::from_hours(24);
-
 /// Whether a caller shows the secret; takes the same time wherever they differ, and whatever their lengths.
 pub(super) fn are_equal(ours: &SecretString, shown: &str) -> bool {
     let digest = |text: &str| Sha256::digest(text);
@@ -60,15 +56,10 @@ impl Signing {
     /// All that are known, read again. Where they cannot be read nothing can be checked, and nothing is taken on trust.
     pub(super) async fn known_afresh(&self, web: &Web) -> Result<Arc<[SecretString]>, StatusCode> {
         let (state, now) = (web.state.path().to_owned(), web.clock.now());
-        let error = match aside(move || signing_secrets(&state, now)).await {
-            Ok(Ok(kept)) => {
-                let (configured, before) = {
-                    let terms = web.terms.borrow();
-                    (terms.webhook_signing_secret.clone(), terms.webhook_signing_secret_before.clone())
-                };
-                let still_counts = |since: Timestamp| now.duration_since(since).abs() < BOTH_COUNT;
-                let before = before.filter(|(_, since)| still_counts(*since)).map(|(before, _)| before);
-                let secrets: Arc<[SecretString]> = configured.into_iter().chain(before).chain(kept).collect();
+        let configured = web.terms.borrow().webhook_signing_secret.clone();
+        let error = match aside(move || signing_secrets(&state, configured.as_ref(), now)).await {
+            Ok(Ok(known)) => {
+                let secrets: Arc<[SecretString]> = known.into();
                 let kept = Kept { read_at: now, secrets: secrets.clone() };
                 *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
                 return Ok(secrets);

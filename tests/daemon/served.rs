@@ -186,7 +186,6 @@ fn terms() -> Terms {
         interval: NEVER,
         webhook_path_secret: Some(SecretString::from(PATH_SECRET)),
         webhook_signing_secret: None,
-        webhook_signing_secret_before: None,
         api_token: Some(SecretString::from(API_TOKEN)),
         events_token: Some(SecretString::from(EVENTS_TOKEN)),
     }

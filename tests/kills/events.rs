@@ -66,10 +66,9 @@ fn is_taken(address: SocketAddr, body: &str) -> bool {
 /// Posts one event after the other until nobody answers; those that were taken.
 fn send(address: SocketAddr, next: &AtomicUsize, taken: &Mutex<BTreeSet<String>>, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
-        let body =
-            format!("type=profile&data[email]=e{}%40alliance.test", next.fetch_add(1, Ordering::Relaxed));
-        if is_taken(address, &body) {
-            taken.lock().unwrap().insert(body);
+        let name = format!("e{}", next.fetch_add(1, Ordering::Relaxed));
+        if is_taken(address, &format!("type=profile&data[email]={name}%40alliance.test")) {
+            taken.lock().unwrap().insert(format!("[\"{name}@alliance.test\"]"));
         }
     }
 }
@@ -82,11 +81,11 @@ fn address() -> SocketAddr {
     listeners.next().unwrap().local_addr().unwrap()
 }
 
-/// What the state keeps of events.
+/// Whom the events name that the state keeps.
 fn kept(stage: &Stage) -> BTreeSet<String> {
     let state = Connection::open(stage.path("state.db")).unwrap();
     state.busy_timeout(PATIENCE).unwrap();
-    let mut statement = state.prepare("SELECT body FROM events").unwrap();
+    let mut statement = state.prepare("SELECT addresses FROM events").unwrap();
     statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
 }
 

@@ -55,7 +55,7 @@ async fn the_webhook_is_created_once_and_its_signing_secret_kept_for_the_owner()
     let hooks = stage.client().webhooks().await.unwrap();
     assert_eq!(hooks.len(), 1);
     assert_eq!(hooks[0].url, format!("http://{address}/webhook/{PATH}"));
-    assert_eq!(signing_secrets(&stage.path("state.db"), Clock::System.now()).unwrap().len(), 1);
+    assert_eq!(signing_secrets(&stage.path("state.db"), None, Clock::System.now()).unwrap().len(), 1);
     let mode = fs::metadata(stage.path("state.db.secrets")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(run(&stage, &["provision", "--yes"]).stdout, "Nothing is missing.\n");
@@ -111,7 +111,7 @@ async fn a_webhook_whose_signing_secret_was_lost_is_replaced() {
     let hooks = stage.client().webhooks().await.unwrap();
     assert_eq!(hooks.len(), 1);
     assert_ne!(hooks[0].id, lost.webhook.id);
-    let kept = signing_secrets(&stage.path("state.db"), Clock::System.now()).unwrap();
+    let kept = signing_secrets(&stage.path("state.db"), None, Clock::System.now()).unwrap();
     assert_eq!(kept.len(), 1);
     assert_eq!(run(&stage, &["check"]).stdout, "Everything fits.\n");
 }

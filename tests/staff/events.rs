@@ -39,7 +39,11 @@ async fn an_event_waits_for_the_next_cycle_and_is_shown_with_whom_it_named() {
     let kinds: Vec<&str> =
         shown["events"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["profile", "unsubscribe"]);
-    scene.run(&["member", "show", &email("ada")]).await.ended(0).says(&["Events, newest first", "spool"]);
+    let unsubscribed = &shown["events"][1];
+    assert_eq!(unsubscribed["addresses"], json!([email("ada")]));
+    assert_eq!(unsubscribed["details"], json!({"fired_at": "2026-03-01 12:01:00"}));
+    let told = ["Events, newest first", "spool", "fired_at"];
+    scene.run(&["member", "show", &email("ada")]).await.ended(0).says(&told);
     scene.run(&["member", "show", &email("ben")]).await.ended(0).says(&["cleaned"]);
     let status = scene.run(&["status", "--json"]).await.ended(0).json();
     assert_eq!(status["last_event"]["source"], "spool", "{status}");

@@ -85,7 +85,7 @@ impl WebhookPlace {
 
 /// Whether what Mailchimp signs with is known to whoever keeps the state at `state`; what cannot be read may be.
 pub(in crate::cli) fn signing_secret(web: Option<&WebConfig>, state: &Path) -> SigningSecret {
-    let configured = web.is_some_and(|web| web.webhook_signing_secret.is_some());
-    let kept = || signing_secrets(state, Clock::System.now()).map_or(true, |kept| !kept.is_empty());
-    if configured || kept() { SigningSecret::Known } else { SigningSecret::Unknown }
+    let configured = web.and_then(|web| web.webhook_signing_secret.as_ref());
+    let known = signing_secrets(state, configured, Clock::System.now());
+    if known.map_or(true, |known| !known.is_empty()) { SigningSecret::Known } else { SigningSecret::Unknown }
 }

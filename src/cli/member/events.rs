@@ -1,4 +1,4 @@
-//! The events that named a member, as `member show` tells them: what came in and when, never what it claimed.
+//! The events that named a member, as `member show` tells them: what came in, when, and how Mailchimp says that somebody left.
 
 use std::collections::BTreeSet;
 
@@ -32,9 +32,11 @@ pub(super) fn print(events: &[MemberEvent]) -> Result<(), Fault> {
     }
     say("")?;
     say("Events, newest first")?;
-    let mut rows = table(&["when", "what", "came by"]);
-    for MemberEvent { received_at, source, kind } in events {
-        rows.add_row([minute(*received_at), kind.clone(), source.clone()]);
+    let mut rows = table(&["when", "what", "of whom", "says", "came by"]);
+    for MemberEvent { received_at, source, kind, addresses, details } in events {
+        let says: Vec<String> = details.iter().map(|(name, said)| format!("{name} {said}")).collect();
+        let (of_whom, says) = (addresses.join(", "), says.join(", "));
+        rows.add_row([minute(*received_at), kind.clone(), of_whom, says, source.clone()]);
     }
     print_table(&rows)
 }
@@ -42,8 +44,8 @@ pub(super) fn print(events: &[MemberEvent]) -> Result<(), Fault> {
 /// The same for programs.
 pub(super) fn json(events: &[MemberEvent]) -> Vec<Value> {
     let event = |event: &MemberEvent| {
-        let MemberEvent { received_at, source, kind } = event;
-        json!({ "at": received_at, "kind": kind, "source": source })
+        let MemberEvent { received_at, source, kind, addresses, details } = event;
+        json!({ "at": received_at, "kind": kind, "source": source, "addresses": addresses, "details": details })
     };
     events.iter().map(event).collect()
 }

@@ -19,8 +19,8 @@ use crate::cli::run::answers::Told;
 use crate::cli::wiring::Settings;
 use crate::clock::Clock;
 use crate::daemon::Surroundings;
-use crate::intake::{Spool, attend, keep_letterbox};
-use crate::state::{State, signing_secrets};
+use crate::intake::{Spool, attend, keep_letterbox, trim_damaged};
+use crate::state::{State, keep_configured_secret};
 use crate::web::{self, Bodies, Requests, Terms, Web};
 use crate::worker::{Bell, Health};
 
@@ -57,7 +57,8 @@ impl Serving {
         (given, listening): (Given, Listening),
     ) -> Result<Self, Fault> {
         let spool = Spool::beside(state.path());
-        prove(settings, &spool).await?;
+        prove(&spool).await?;
+        keep_secret(settings, state).await?;
         let reader = State::open_shared(state.path()).await.map_err(Fault::of_state)?;
         let written = Arc::new(Notify::new());
         let (letterbox, keeping) = keep_letterbox(spool.clone(), written.clone());
@@ -95,6 +96,7 @@ impl Serving {
 
     /// Goes by this configuration from now on. Where its address cannot be had, everything stays as it was.
     pub(super) async fn follow(&mut self, settings: &Settings) -> Result<(), Fault> {
+        keep_secret(settings, &self.web.state).await?;
         let asked = asked(settings);
         let now = self.open.as_ref().map(|open| open.asked);
         let stays = asked == now || (self.given.0.is_some() && asked.is_some() && now.is_some());
@@ -105,7 +107,7 @@ impl Serving {
                 old.end().await;
             }
         }
-        self.terms.send_modify(|old| *old = terms(settings).after(old, Clock::System.now()));
+        self.terms.send_replace(terms(settings));
         self.in_force.send_replace(settings.clone());
         Ok(())
     }
@@ -124,24 +126,26 @@ impl Serving {
     }
 }
 
-/// Proves that events can be written down, and that what Mailchimp signs them with can be read: what cannot would be
-/// answered 503 for ever.
-async fn prove(settings: &Settings, spool: &Spool) -> Result<(), Fault> {
-    let (spool, state) = (spool.clone(), settings.config.state.path.clone());
-    aside(move || spool.prove()).await.map_err(Fault::failed)?.map_err(Fault::failed)?;
-    if settings.config.web.is_some() {
-        let known = aside(move || signing_secrets(&state, Clock::System.now())).await;
-        known.map_err(Fault::failed)?.map_err(|error| {
-            Fault::failed(Error::from(error).context(
-                "what Mailchimp signs its calls with cannot be read: give the file to the user that rosterd runs as, \
-                 or remove it and run `rosterd provision`",
-            ))
-        })?;
-    }
-    Ok(())
+/// Proves that events can be written down: what cannot would be answered 503 for ever.
+async fn prove(spool: &Spool) -> Result<(), Fault> {
+    let spool = spool.clone();
+    aside(move || spool.prove()).await.map_err(Fault::failed)?.map_err(Fault::failed)
 }
 
-/// Takes events up as they come. While cycles fail, or cannot begin, nobody is called: events must not have either side asked
+/// Keeps what Mailchimp signs with by this configuration, and proves thereby that what is kept can be read.
+async fn keep_secret(settings: &Settings, state: &State) -> Result<(), Fault> {
+    let Some(web) = &settings.config.web else { return Ok(()) };
+    let (state, configured) = (state.path().to_owned(), web.webhook_signing_secret.clone());
+    let kept = aside(move || keep_configured_secret(&state, configured.as_ref(), Clock::System.now())).await;
+    kept.map_err(Fault::failed)?.map_err(|error| {
+        Fault::failed(Error::from(error).context(
+            "what Mailchimp signs its calls with cannot be read or kept: give the file and its folder to the user that \
+             rosterd runs as, or remove the file and run `rosterd provision`",
+        ))
+    })
+}
+
+/// Takes events up as they come, and keeps what nobody can read no longer than them. While cycles fail, or cannot begin, nobody is called: events must not have either side asked
 /// more often than the growing distances allow, and are looked at by the next cycle that works. Who asks for a cycle by
 /// name (`rosterd sync`) is tried for at once.
 async fn take_up_all(
@@ -158,7 +162,11 @@ async fn take_up_all(
         }
     };
     let audience = || in_force.borrow().config.mailchimp.audience.clone();
-    attend(&state, &spool, audience, &Clock::System, &written, named).await;
+    let keep = || in_force.borrow().config.state.keep_events;
+    tokio::join!(
+        attend(&state, &spool, audience, &Clock::System, &written, named),
+        trim_damaged(&spool, keep, &Clock::System),
+    );
 }
 
 impl Open {
@@ -220,7 +228,6 @@ fn terms(settings: &Settings) -> Terms {
         interval: settings.config.sync.interval,
         webhook_path_secret: web.and_then(|web| web.webhook_path_secret.clone()),
         webhook_signing_secret: web.and_then(|web| web.webhook_signing_secret.clone()),
-        webhook_signing_secret_before: None,
         api_token: web.and_then(|web| web.api_token.clone()),
         events_token: web.and_then(|web| web.events_token.clone()),
     }

@@ -44,6 +44,22 @@ fn an_address_is_named_once_and_only_where_it_is_one() {
 }
 
 #[test]
+fn of_everything_else_is_kept_when_it_happened_and_how_somebody_left_in_words_that_name_nobody() {
+    let details = |body: &str| {
+        let details = read(body).unwrap().details.into_iter();
+        details.map(|(name, said)| format!("{name}={said}")).collect::<Vec<_>>()
+    };
+    let body =
+        "type=unsubscribe&fired_at=2026-03-01+12%3A01%3A00&data[action]=delete&data[reason]=abuse&data[id]=1";
+    assert_eq!(details(body), ["action=delete", "fired_at=2026-03-01 12:01:00", "reason=abuse"]);
+    let json = r#"{"type":"x","fired_at":"2026-03-01T12:01:00+00:00","data":{"action":7,"reason":""}}"#;
+    assert_eq!(details(json), ["fired_at=2026-03-01T12:01:00+00:00"]);
+    for said in ["a%40b.test", "\\u0040", &"a".repeat(LONGEST_WORD + 1), "%1b[2J"] {
+        assert_eq!(details(&format!("type=x&data[reason]={said}")), [""; 0], "{said}");
+    }
+}
+
+#[test]
 fn forwarded_as_json_it_is_the_same() {
     let nested = r#"{"type":"upemail","data":{"list_id":"l","new_email":"n@b.test","old_email":"o@b.test"}}"#;
     check(nested, "upemail", Some("l"), &["n@b.test", "o@b.test"]);

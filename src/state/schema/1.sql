@@ -177,12 +177,18 @@ CREATE TABLE events (
   received_at TEXT NOT NULL,
   source      TEXT NOT NULL,
   kind        TEXT NOT NULL,
-  hash        TEXT,
-  body        TEXT NOT NULL,
-  digest      TEXT NOT NULL UNIQUE      -- the same event, delivered again, is one
+  addresses   TEXT NOT NULL,            -- JSON, as they were spelled
+  details     TEXT NOT NULL,            -- JSON
+  digest      TEXT NOT NULL UNIQUE      -- of the whole body: the same event, delivered again, is one
 ) STRICT;
-CREATE INDEX events_hash ON events (hash);
 CREATE INDEX events_received_at ON events (received_at);
+
+CREATE TABLE event_addresses (
+  hash  TEXT NOT NULL,
+  event INTEGER NOT NULL REFERENCES events (id) ON DELETE CASCADE,
+  PRIMARY KEY (hash, event)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX event_addresses_event ON event_addresses (event);
 
 CREATE TABLE erasures (
   id         INTEGER PRIMARY KEY,

@@ -11,7 +11,7 @@ const DEPTH: usize = 8;
 /// as one of them inside the other.
 ///
 /// A longer address that ends with one of them names it, too: whoever erases rather takes too much.
-pub(crate) fn names_any(text: &[u8], keys: &[String]) -> bool {
+pub(super) fn names_any(text: &[u8], keys: &[String]) -> bool {
     let mut text = String::from_utf8_lossy(text);
     for _ in 0..DEPTH {
         let folded = text.to_lowercase();
