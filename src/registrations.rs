@@ -252,6 +252,18 @@ impl RegisterError {
     }
 }
 
+/// What the owner of a register can run in it so that changes are told at once; nothing where they are, or cannot be.
+pub async fn telling_script(
+    place: &RegisterPlace,
+    mapping: &RegisterMapping,
+    values: &MappedValues,
+) -> Result<Option<String>, RegisterError> {
+    match place {
+        RegisterPlace::Sqlite(_) => Ok(None),
+        RegisterPlace::Server(place) => server::telling_script(place, mapping, values).await,
+    }
+}
+
 /// Reads the local side.
 #[async_trait]
 pub trait ReadRegistrations: Send + Sync + std::fmt::Debug {
@@ -276,6 +288,12 @@ pub trait ReadRegistrations: Send + Sync + std::fmt::Debug {
 
     /// The rows changed since `cursor`, with overlap; `None` where the store cannot tell and must be read in full.
     async fn changes(&self, cursor: &LocalCursor, limit: usize) -> Result<Option<Changes>, RegisterError>;
+
+    /// Whether somebody else changed the register since this was last asked, where the store tells so at next to no cost;
+    /// `false` where it cannot. It is no promise: whoever asks reads what changed every now and then all the same.
+    async fn was_changed(&self) -> Result<bool, RegisterError> {
+        Ok(false)
+    }
 
     /// The rows of these keys that are there.
     async fn by_id(&self, ids: &[RegistrationId]) -> Result<Vec<Reading>, RegisterError>;

@@ -4,6 +4,7 @@ mod desk;
 mod wanted;
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -24,6 +25,9 @@ const LONGEST_BACKOFF: Duration = Duration::from_mins(15);
 /// Oftener than this nobody needs to hear that the loop lives.
 const SHORTEST_BEAT: Duration = Duration::from_millis(10);
 
+/// How often a register is asked whether somebody changed it: a website that writes all the time has a cycle begin no oftener.
+pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// When the loop does what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rhythm {
@@ -33,6 +37,8 @@ pub struct Rhythm {
     pub full_interval: Duration,
     /// How often the loop shows that it lives while it waits.
     pub beat: Duration,
+    /// How often the register is asked meanwhile whether somebody changed it; `None` for never.
+    pub look: Option<Duration>,
 }
 
 /// What wakes the loop; it carries nothing, since a cycle looks at the stores and not at the caller.
@@ -142,6 +148,20 @@ pub async fn work(
             () = stop.cancelled() => return,
             () = wait(cycle, pause, rhythm.beat, health) => (),
             () = desk.bell().rung() => (),
+            () = register_changed(cycle, rhythm.look, health) => (),
+        }
+    }
+}
+
+/// Waits until somebody else changes the register, where it tells so. While cycles fail nobody is called: what is away is tried
+/// at growing distances.
+async fn register_changed(cycle: &Cycle, look: Option<Duration>, health: &watch::Sender<Health>) {
+    let Some(look) = look.filter(|_| health.borrow().failures == 0) else { return pending().await };
+    loop {
+        cycle.clock.sleep(look).await;
+        // What is wrong with the register the next cycle tells.
+        if cycle.local.was_changed().await.unwrap_or_default() {
+            return;
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::cli::output::say;
 use crate::control;
 use crate::cycle::Cycle;
 use crate::daemon::{self, Signals, Surroundings};
-use crate::worker::Rhythm;
+use crate::worker::{LOOK_EVERY, Rhythm};
 
 use stage::Stage;
 
@@ -52,6 +52,7 @@ async fn serve(stage: &Stage) -> Result<(), Fault> {
         interval: std::time::Duration::from_secs(2),
         full_interval: std::time::Duration::from_hours(24),
         beat: std::time::Duration::from_secs(2),
+        look: Some(LOOK_EVERY),
     };
     let mut signals = Signals::listen().map_err(Fault::failed)?;
     let mut surroundings = Surroundings::default();

@@ -25,14 +25,19 @@ pub(super) async fn run(cli: &Cli, args: &ProvisionArgs) -> Result<Ending, Fault
     let client = settings.audience()?;
     let missing = find(&settings, &client).await?;
     let lines = missing.lines();
+    let script = settings.telling_script().await?;
     if !args.output.json {
         say(if lines.is_empty() { "Nothing is missing." } else { "Missing in the audience:" })?;
         lines.iter().try_for_each(|line| say(&format!("  {line}")))?;
         missing.notes().iter().try_for_each(|note| say(&format!("notice  {note}")))?;
+        if let Some(script) = &script {
+            say("So that the register tells of changes at once, its owner can run in the database:")?;
+            say(script)?;
+        }
     }
     if lines.is_empty() || !(args.yes || says_yes("Create this in Mailchimp?").await?) {
         if args.output.json {
-            print_json(&json!({ "missing": lines, "created": [], "mended": [] }))?;
+            print_json(&json!({ "missing": lines, "created": [], "mended": [], "register_script": script }))?;
         } else if !lines.is_empty() {
             say("Nothing was created; rosterd provision --yes creates it.")?;
         }
@@ -40,7 +45,7 @@ pub(super) async fn run(cli: &Cli, args: &ProvisionArgs) -> Result<Ending, Fault
     }
     let created = create(&client, &settings, &missing).await;
     forget_schema(&settings).await;
-    print_created(&created, &lines, args)?;
+    print_created(&created, &lines, script.as_deref(), args)?;
     created.failed.map_or(Ok(Ending::Done), Err)
 }
 
@@ -101,10 +106,15 @@ async fn forget_schema(settings: &Settings) {
     }
 }
 
-fn print_created(created: &Created, missing: &[String], args: &ProvisionArgs) -> Result<(), Fault> {
+fn print_created(
+    created: &Created,
+    missing: &[String],
+    script: Option<&str>,
+    args: &ProvisionArgs,
+) -> Result<(), Fault> {
     if args.output.json {
         return print_json(
-            &json!({ "missing": missing, "created": created.lines, "mended": created.mended }),
+            &json!({ "missing": missing, "created": created.lines, "mended": created.mended, "register_script": script }),
         );
     }
     created.lines.iter().try_for_each(|line| say(&format!("created {line}")))?;

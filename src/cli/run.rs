@@ -17,7 +17,7 @@ use crate::cycle::{Cycle, forget_schema_age};
 use crate::daemon::{self, Alerts, Ended, Signals, Surroundings};
 use crate::mailchimp::refusal::chain;
 use crate::state::State;
-use crate::worker::{Desk, Rhythm};
+use crate::worker::{Desk, LOOK_EVERY, Rhythm};
 
 /// Runs until SIGTERM or SIGINT; SIGHUP reads the configuration again, and a wrong one leaves the old in force.
 pub(super) async fn run(cli: &Cli) -> Result<Ending, Fault> {
@@ -152,5 +152,5 @@ fn keep_the_old(fault: &Fault) {
 
 fn rhythm(settings: &Settings, beat: Duration) -> Rhythm {
     let sync = &settings.config.sync;
-    Rhythm { interval: sync.interval, full_interval: sync.full_interval, beat }
+    Rhythm { interval: sync.interval, full_interval: sync.full_interval, beat, look: Some(LOOK_EVERY) }
 }

@@ -26,7 +26,9 @@ use crate::model::MergeTag;
 use crate::progress::Progress;
 use crate::reconcile::policy::{Policy, RegisterFeatures};
 use crate::registrations::mapping::{MappedValues, RegisterMapping};
-use crate::registrations::{ReadRegistrations, RegisterPlace, WriteRegistrations, open, open_read_only};
+use crate::registrations::{
+    ReadRegistrations, RegisterPlace, WriteRegistrations, open, open_read_only, telling_script,
+};
 use crate::state::{IdentityKind, Keep, State};
 use crate::telemetry;
 
@@ -144,6 +146,13 @@ impl Settings {
     pub(super) async fn register_read_only(&self) -> Result<Arc<dyn ReadRegistrations>, Fault> {
         let place = register_place(&self.config.registrations.location)?;
         open_read_only(&place, &self.mapping, &self.mapped_values()).await.map_err(Fault::of_register)
+    }
+
+    /// What the owner of the register can run in it so that changes are told at once.
+    pub(super) async fn telling_script(&self) -> Result<Option<String>, Fault> {
+        let place = register_place(&self.config.registrations.location)?;
+        let script = telling_script(&place, &self.mapping, &self.mapped_values()).await;
+        script.map_err(Fault::of_register)
     }
 
     /// A cycle over both sides and the state; refuses a state that belongs to other sides.

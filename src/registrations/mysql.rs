@@ -234,6 +234,11 @@ impl ServerSession for MysqlSession {
         catalogue::catalogue(self, wanted)
     }
 
+    /// It tells nobody.
+    fn telling_script(&self, _: &Layout) -> Result<Option<String>, Fault> {
+        Ok(None)
+    }
+
     /// Statements that make tables cannot be taken back here; they end with a semicolon at the end of a line, those within a
     /// trigger's body do not.
     fn create(&self, schema: &str) -> Result<(), Fault> {

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod fault;
+pub(super) mod hearing;
 mod notices;
 
 use std::cell::RefCell;
@@ -16,6 +17,7 @@ use crate::registrations::dialect::Dialect;
 use crate::registrations::fault::Fault;
 use crate::registrations::layout::Layout;
 use crate::registrations::link::{Moment, Purpose, Session, Visit};
+use crate::registrations::postgres::hearing::{OWN_NAME, script, silent};
 use crate::registrations::query::Query;
 use crate::registrations::report::MappingProblem;
 use crate::registrations::server::fault::sorted;
@@ -35,7 +37,7 @@ impl PostgresSession {
         waiting: Waiting,
         access: Access,
     ) -> Result<Self, Fault> {
-        let options = options.clone().application_name("rosterd").disable_statement_logging();
+        let options = options.clone().application_name(OWN_NAME).disable_statement_logging();
         let millis = |duration: std::time::Duration| duration.as_millis();
         let patience = waiting.patience;
         let read_only = if access == Access::ReadOnly { "on" } else { "off" };
@@ -168,6 +170,11 @@ impl ServerSession for PostgresSession {
 
     fn catalogue(&self, wanted: &[&str]) -> Result<Catalogue, Fault> {
         catalogue::catalogue(self, wanted)
+    }
+
+    fn telling_script(&self, layout: &Layout) -> Result<Option<String>, Fault> {
+        let silent = silent(self, layout)?;
+        Ok((!silent.is_empty()).then(|| script(&silent)))
     }
 
     fn create(&self, schema: &str) -> Result<(), Fault> {

@@ -30,6 +30,9 @@ pub(super) trait Store: Send + Sync {
     /// A text that tells this register from others.
     fn identity(&self) -> Result<String, Fault>;
 
+    /// Whether somebody else changed it since this was last asked, where it can tell.
+    fn was_changed(&self) -> Result<bool, Fault>;
+
     /// Does work over a link to it.
     fn link(&self, work: &mut Work<'_>) -> Result<(), Fault>;
 }
@@ -119,6 +122,11 @@ impl ReadRegistrations for SqlRegister {
     async fn changes(&self, cursor: &LocalCursor, limit: usize) -> Result<Option<Changes>, RegisterError> {
         let cursor = cursor.clone();
         self.run("-", move |link| changes::changes(link, &cursor, limit)).await
+    }
+
+    async fn was_changed(&self) -> Result<bool, RegisterError> {
+        let store = Arc::clone(&self.store);
+        on_a_thread(self.store.place(), "-", move || store.was_changed()).await
     }
 
     async fn by_id(&self, ids: &[RegistrationId]) -> Result<Vec<Reading>, RegisterError> {

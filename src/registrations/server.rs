@@ -19,6 +19,7 @@ use crate::registrations::mapping::{MappedValues, RegisterMapping};
 use crate::registrations::mysql::MysqlSession;
 use crate::registrations::place::{ServerOptions, ServerPlace};
 use crate::registrations::postgres::PostgresSession;
+use crate::registrations::postgres::hearing::Hearing;
 use crate::registrations::register::{SqlRegister, Store, Work, on_a_thread};
 use crate::registrations::report::errors_in_one;
 use crate::registrations::server::waiting::{Patience, Waiting};
@@ -48,6 +49,9 @@ pub(super) trait ServerSession: Session + Send {
     /// What the server has of the tables that are wanted.
     fn catalogue(&self, wanted: &[&str]) -> Result<Catalogue, Fault>;
 
+    /// What makes the server tell of changes, where it could and does not.
+    fn telling_script(&self, layout: &Layout) -> Result<Option<String>, Fault>;
+
     /// Runs statements that make tables.
     fn create(&self, schema: &str) -> Result<(), Fault>;
 }
@@ -70,6 +74,7 @@ struct ServerStore {
     overlap: Duration,
     places: Semaphore,
     idle: Mutex<Vec<Box<dyn ServerSession>>>,
+    hearing: Mutex<Option<Hearing>>,
 }
 
 /// Opens the register in a database.
@@ -110,6 +115,21 @@ pub(super) async fn examine_server(
         examine(&Link { session: session.as_ref(), layout, sql, overlap }, &mapping, &values, tried)
     })
     .await
+}
+
+/// What makes the server tell of changes, where it could and does not.
+pub(super) async fn telling_script(
+    place: &ServerPlace,
+    mapping: &RegisterMapping,
+    values: &MappedValues,
+) -> Result<Option<String>, RegisterError> {
+    let opening = Opening::new(place, mapping, Access::ReadOnly);
+    let (mapping, values) = (mapping.clone(), values.clone());
+    let open = move || {
+        ServerStore::open(opening, &mapping, &values)
+            .and_then(|store| store.session()?.telling_script(&store.layout))
+    };
+    on_a_thread(&place.to_string(), "-", open).await
 }
 
 /// Creates the tables of the default mapping in a database that has none of them.
@@ -162,6 +182,7 @@ impl ServerStore {
             overlap: Duration::try_from(mapping.overlap).unwrap_or_default(),
             places: Semaphore::new(CONNECTIONS),
             idle: Mutex::new(vec![session]),
+            hearing: Mutex::default(),
             opening,
         })
     }
@@ -191,6 +212,14 @@ impl Store for ServerStore {
 
     fn identity(&self) -> Result<String, Fault> {
         Ok(format!("{}#{}", self.place, self.layout.table.name))
+    }
+
+    fn was_changed(&self) -> Result<bool, Fault> {
+        let Opening { place, patience, runtime, .. } = &self.opening;
+        let ServerOptions::Postgres(options) = &place.options else { return Ok(false) };
+        let mut hearing = self.hearing.lock().unwrap_or_else(PoisonError::into_inner);
+        let hearing = hearing.get_or_insert_with(|| Hearing::begin(options, patience.connect, runtime));
+        Ok(hearing.was_heard())
     }
 
     fn link(&self, work: &mut Work<'_>) -> Result<(), Fault> {

@@ -104,6 +104,12 @@ impl Store for FileStore {
         Ok(format!("sqlite:{}#{}", path.display(), self.layout.table.name))
     }
 
+    fn was_changed(&self) -> Result<bool, Fault> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.refresh()?;
+        file.was_changed()
+    }
+
     fn link(&self, work: &mut Work<'_>) -> Result<(), Fault> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         // A panic in earlier work left its transaction open.

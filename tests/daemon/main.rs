@@ -15,6 +15,7 @@ mod many_tags;
 mod midway;
 mod movement;
 mod moving;
+mod noticing;
 #[path = "../world/parts.rs"]
 mod parts;
 mod register;

@@ -207,7 +207,8 @@ fn work_beside(
         let attending = attend(&state, &spool, || audience.clone(), &clock, &written, || ring.ring());
         token.run_until_cancelled(attending).await
     });
-    let (rhythm, token) = (Rhythm { interval: NEVER, full_interval: NEVER, beat: NEVER }, stop.clone());
+    let (rhythm, token) =
+        (Rhythm { interval: NEVER, full_interval: NEVER, beat: NEVER, look: None }, stop.clone());
     tokio::spawn(async move { work(&cycle, rhythm, &desk, &health, &token).await });
 }
 

@@ -150,6 +150,7 @@ async fn while_no_full_cycle_comes_to_its_end_the_others_go_on() {
         interval: Duration::from_secs(60),
         full_interval: Duration::from_hours(24),
         beat: Duration::from_secs(60),
+        look: None,
     };
     let (desk, health) = (Desk::default(), watch::Sender::new(Health::default()));
     world.tap.retell(|request, response| {

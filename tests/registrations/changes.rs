@@ -1,8 +1,10 @@
 //! Reading what changed.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use rosterd::clock::Clock;
-use rosterd::registrations::LocalCursor;
+use rosterd::registrations::{LocalCursor, telling_script};
 use rusqlite::types::Value;
 
 use crate::fixture::{ADA, BEN, Fixture, Layout, Person, check, check_rows, id, keys, tag, usable};
@@ -200,6 +202,60 @@ async fn an_empty_register_tells_its_first_rows() {
         fixture.register_person(&Person { id: 50, ..ADA });
         let (rows, _, _) = fixture.all_changes(&cursor, 10).await;
         assert_eq!(keys(&rows), ["50"]);
+    })
+    .await;
+}
+
+/// Whether the register tells of a change before long.
+async fn is_told(fixture: &Fixture) -> bool {
+    let told = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(5));
+        while !fixture.register.was_changed().await.unwrap() {
+            beat.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), told).await.is_ok()
+}
+
+/// Whether the register tells of nothing for a tenth of a second.
+async fn is_quiet(fixture: &Fixture) -> bool {
+    let mut beat = tokio::time::interval(Duration::from_millis(1));
+    for _ in 0..100 {
+        beat.tick().await;
+        if fixture.register.was_changed().await.unwrap() {
+            return false;
+        }
+    }
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_else_changes_is_told_at_once_where_the_store_can_and_what_we_change_is_not() {
+    check(async |fixture| {
+        let script = telling_script(&fixture.place(), &fixture.mapping, &fixture.values).await.unwrap();
+        if let Some(script) = script {
+            assert_eq!(fixture.store(), Store::Postgres);
+            fixture.site.run(&script);
+            let left = telling_script(&fixture.place(), &fixture.mapping, &fixture.values).await.unwrap();
+            assert_eq!(left, None, "{:?}", fixture.layout);
+        }
+        if fixture.store() == Store::Mariadb {
+            fixture.set(1, "first_name", "Augusta".to_owned(), "2026-03-01T12:30:00Z");
+            assert!(!fixture.register.was_changed().await.unwrap(), "it tells nobody");
+            return;
+        }
+        // What was changed before anybody listened is told, too.
+        assert!(is_told(&fixture).await, "{:?}", fixture.layout);
+        for (key, name) in [(1, "Augusta"), (2, "Benno")] {
+            fixture.set(key, "first_name", name.to_owned(), "2026-03-01T12:30:00Z");
+            assert!(is_told(&fixture).await, "{:?} {name}", fixture.layout);
+        }
+        fixture.set_interests(2, &["topic:Finance"], "2026-03-01T12:30:01Z");
+        assert!(is_told(&fixture).await, "{:?}", fixture.layout);
+        // Several statements are told of one by one.
+        while !is_quiet(&fixture).await {}
+        fixture.register.note(&id(1), "a note of ours").await.unwrap();
+        assert!(is_quiet(&fixture).await, "{:?}: our own", fixture.layout);
     })
     .await;
 }

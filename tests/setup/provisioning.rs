@@ -46,7 +46,7 @@ async fn without_a_terminal_and_a_yes_it_prints_and_creates_nothing() {
     let ran = stage.run(&["provision", "--json"]);
     assert_eq!(
         (ran.code, parse(&ran.stdout)),
-        (3, json!({ "missing": MISSING, "created": [], "mended": [] }))
+        (3, json!({ "missing": MISSING, "created": [], "mended": [], "register_script": null }))
     );
     assert_eq!(stage.offered().await, before);
 }
@@ -65,7 +65,10 @@ async fn what_is_missing_is_created_once() {
         assert_eq!((ran.code, ran.stdout.as_str()), (0, "Nothing is missing.\n"));
     }
     let ran = stage.run(&["provision", "--json"]);
-    assert_eq!((ran.code, parse(&ran.stdout)), (0, json!({ "missing": [], "created": [], "mended": [] })));
+    assert_eq!(
+        (ran.code, parse(&ran.stdout)),
+        (0, json!({ "missing": [], "created": [], "mended": [], "register_script": null }))
+    );
     assert_eq!(stage.offered().await, offered);
     let checked = stage.run(&["check"]);
     assert_eq!(checked.code, 0, "{}", checked.stdout);
@@ -81,7 +84,10 @@ async fn what_was_created_before_a_failure_is_told_and_the_next_run_creates_the_
         .add(Fault::new(refused).on_method(Method::Post).on_path("/lists/*/interest-categories/*/interests"));
     let ran = stage.run(&["provision", "--yes", "--json"]);
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert_eq!(parse(&ran.stdout), json!({ "missing": MISSING, "created": MISSING[..2], "mended": [] }));
+    assert_eq!(
+        parse(&ran.stdout),
+        json!({ "missing": MISSING, "created": MISSING[..2], "mended": [], "register_script": null })
+    );
     let expected = "rosterd: interest \"Finance\" in \"Topics\" was not created: Mailchimp refused: Invalid Resource \
                     (400): No more of these.\n";
     assert_eq!(ran.stderr, expected);

@@ -78,6 +78,14 @@ async fn a_register_on_a_server_is_made_checked_and_kept_in_step() {
         assert_eq!(server.status("ada@alliance.test"), "subscribed");
         let link = "SELECT preferences_url FROM registrations WHERE email = 'ada@alliance.test'";
         assert!(matches!(site.first(link), Value::Text(link) if link.starts_with("https://")));
+        if store == Store::Postgres {
+            assert!(!server.run(&["provision"]).stdout.contains("CREATE TRIGGER"));
+            site.run("DROP TRIGGER rosterd_tell ON registrations");
+            let printed = server.run(&["provision"]);
+            assert_eq!(printed.code, 0, "{printed:?}");
+            assert!(printed.stdout.contains("CREATE TRIGGER rosterd_tell"), "{printed:?}");
+            assert!(server.run(&["check"]).stdout.contains("PostgreSQL could tell of it at once"));
+        }
         site.run("UPDATE registrations SET subscription = 'unsubscribed' WHERE email = 'ada@alliance.test'");
         server.stage.sandbox.person().subscribe_by_form("ben@alliance.test", &FormEntry::new()).unwrap();
         server.sync();

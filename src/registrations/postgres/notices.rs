@@ -6,6 +6,7 @@ use crate::registrations::dialect::Dialect;
 use crate::registrations::fault::Fault;
 use crate::registrations::layout::{InterestPlace, Layout};
 use crate::registrations::link::Session;
+use crate::registrations::postgres::hearing::silent;
 use crate::registrations::query::Query;
 use crate::registrations::report::{MappingProblem, no_index, silent_interests};
 
@@ -21,6 +22,11 @@ pub(super) fn notices(session: &dyn Session, layout: &Layout) -> Result<Vec<Mapp
             Query::new(DIALECT, "SELECT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass(");
         let query = query.bind(Cell::owned(table.sql.clone())).push(") AND NOT tgisinternal)");
         problems.extend((!is_true(session, &query)?).then(silent_interests));
+    }
+    if !silent(session, layout)?.is_empty() {
+        let problem = "a change is found when Rosterd looks for it ([sync] interval); PostgreSQL could tell of it at once, by \
+                       the trigger that `rosterd provision` prints";
+        problems.push(MappingProblem::notice("registrations.table", problem.to_owned()));
     }
     let text = "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = current_user AND rolsuper)
                   OR pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')";

@@ -49,6 +49,8 @@ pub(super) struct RegisterFile {
     opening: Opening,
     mark: FileMark,
     certainty: Certainty,
+    /// SQLite's count of what other connections committed, as last looked at; none of a file that took another one's place.
+    version: Option<i64>,
 }
 
 /// Which file it is that we opened.
@@ -82,8 +84,9 @@ impl RegisterFile {
         })?;
         let sql = Statements::new(Dialect::Sqlite, &layout);
         let overlap = Duration::try_from(opening.mapping.overlap).unwrap_or_default();
+        let version = Some(commits_seen(&conn)?);
         let session = FileSession(conn);
-        Ok(Self { session, layout: Arc::new(layout), sql, overlap, opening, mark, certainty })
+        Ok(Self { session, layout: Arc::new(layout), sql, overlap, opening, mark, certainty, version })
     }
 
     /// What the work on rows is given.
@@ -103,8 +106,14 @@ impl RegisterFile {
                 "the register was replaced by one with other columns; restart rosterd".to_owned(),
             ));
         }
-        *self = fresh;
+        *self = Self { version: None, ..fresh };
         Ok(())
+    }
+
+    /// Whether another connection committed something since this was last asked. What this one commits does not count.
+    pub(super) fn was_changed(&mut self) -> Result<bool, Fault> {
+        let before = self.version.replace(commits_seen(&self.session.0)?);
+        Ok(before != self.version)
     }
 
     /// After reading without locks: whether what was read is whole.
@@ -164,6 +173,11 @@ fn open_as(name: &str, flags: OpenFlags, timeout: Duration) -> rusqlite::Result<
 
 fn wants_shared_memory(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+/// <https://sqlite.org/pragma.html#pragma_data_version>
+fn commits_seen(conn: &Connection) -> Result<i64, Fault> {
+    Ok(conn.query_row("PRAGMA data_version", [], |row| row.get(0))?)
 }
 
 /// Finds everything that the mapping names, or all that is missing.
