@@ -1,5 +1,5 @@
-//! Rows of a register, with whatever value in whatever column. The bytes: one that says how the register keeps interests
-//! and whether it has a time zone, then the cells, each a byte for its type and what it takes; where they end, the cells
+//! Rows of a register, with whatever value in whatever column. The bytes: one that says how the register keeps interests,
+//! where a person stands, and whether it has a time zone, then the cells, each a byte for its type and what it takes; where they end, the cells
 //! are ordinary.
 
 use std::cell::RefCell;
@@ -50,7 +50,16 @@ const LISTS: &str =
     "[interests]\nlayout = \"list\"\ncolumns = { topic = \"topics\", region = \"regions\" }\n";
 const FLAGS: &str = "[interests]\nlayout = \"flags\"\ncolumns = { finance = \"topic:Finance\", water = \"topic:Water\", regions = \"region:Africa\" }\n";
 
+/// Who left is said by a yes.
+const IS_OUT: &str = "[statuses]\nsubscribed = false\nunsubscribed = [true, '']\n";
+/// Who left is said by a time.
+const LEFT_AT: &str = "[columns]\nsubscription = ''\nunsubscribed_at = 'subscription'\n";
+
+/// How registers are mapped, each with a time zone and without.
+const MAPPINGS: [&str; 5] = [ROWS, LISTS, FLAGS, IS_OUT, LEFT_AT];
+
 struct Register {
+    mapping: &'static str,
     site: Connection,
     register: SqlRegister,
     _directory: TempDir,
@@ -63,7 +72,7 @@ thread_local! {
 /// A row is usable or says why not; writes set what they name and nothing else, and an opt-out always holds.
 pub fn check(bytes: &[u8]) {
     let [kind, bytes @ ..] = bytes else { return };
-    let kind = usize::from(*kind) % 6;
+    let kind = usize::from(*kind) % (2 * MAPPINGS.len());
     REGISTERS.with_borrow_mut(|registers| {
         let register = registers.entry(kind).or_insert_with(|| Register::new(kind));
         if register.fill(bytes) {
@@ -86,15 +95,20 @@ impl Register {
                 VALUES (1, 'ben@alliance.test', 'subscribed', '2026-03-01T11:00:00Z')"
         );
         site.execute_batch(&tables).unwrap();
-        let zone = if kind < 3 { "time_zone = \"Europe/Zurich\"\n" } else { "" };
-        let mapping: RegisterMapping =
-            toml::from_str(&format!("{zone}{}", [ROWS, LISTS, FLAGS][kind % 3])).unwrap();
+        // The first six are those that there were first: seeds name them.
+        let (mapping, zoned) = match kind {
+            0..6 => (MAPPINGS[kind % 3], kind < 3),
+            _ => (MAPPINGS[3 + kind % 2], kind < 8),
+        };
+        let zone = if zoned { "time_zone = \"Europe/Zurich\"\n" } else { "" };
+        let text = format!("{zone}{mapping}");
+        let parsed: RegisterMapping = toml::from_str(&text).unwrap();
         let values = MappedValues {
             fields: BTreeMap::from([(tag(), "first_name".to_owned())]),
             dimensions: ["topic", "region"].map(Dimension::new).into(),
         };
-        let register = stage::run(open_sqlite(&path, &mapping, &values)).unwrap();
-        Self { site, register, _directory: directory }
+        let register = stage::run(open_sqlite(&path, &parsed, &values)).unwrap();
+        Self { mapping, site, register, _directory: directory }
     }
 
     /// The website writes a row; whether it has a key.
@@ -152,6 +166,9 @@ impl Register {
     }
 
     fn of_a_usable_row(&self, row: &Registration) {
+        if self.mapping == LEFT_AT && row.status == SubscriptionStatus::Subscribed {
+            assert!(says_nothing(&self.cells()["subscription"]), "a time of leaving was taken for none");
+        }
         let bearers = stage::watched(self.register.by_email(&row.email)).unwrap();
         assert!(bearers.iter().any(|bearer| *bearer.id() == row.id), "a row is not found by its address");
         assert_ne!(row.status, SubscriptionStatus::Archived);
@@ -240,6 +257,21 @@ fn cell(bytes: &mut &[u8], ordinary: &str) -> Cell {
         // Counted in seconds, most numbers are times.
         5 => Cell::Integer(i64::from(u32::from_le_bytes(number(bytes)))),
         _ => Cell::Text(ordinary.to_owned()),
+    }
+}
+
+/// Whether a cell says nothing, zero, or a date of zeros.
+fn says_nothing(cell: &Cell) -> bool {
+    match cell {
+        Cell::Null => true,
+        Cell::Integer(number) => *number == 0,
+        Cell::Real(number) => *number == 0.0,
+        Cell::Text(_) => false,
+        Cell::Blob(bytes) => {
+            let text = String::from_utf8_lossy(bytes);
+            let text = text.trim();
+            text.is_empty() || text == "0" || text.starts_with("0000-00-00")
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::mailchimp::meter::{Meter, Metered};
 use crate::mailchimp::provision::InspectAudience;
 use crate::mailchimp::retry::RetryOptions;
 use crate::mailchimp::schema::{AudienceMapping, AudienceSchema};
-use crate::model::MergeTag;
+use crate::model::{MergeTag, SubscriptionStatus};
 use crate::progress::Progress;
 use crate::reconcile::policy::{Policy, RegisterFeatures};
 use crate::registrations::mapping::{MappedValues, RegisterMapping};
@@ -110,6 +110,8 @@ impl Settings {
             preferences_url: columns.preferences_url.get().is_some(),
             sync_note: columns.sync_note.get().is_some(),
             working_groups: self.mapping.working_groups.is_some(),
+            lacks_pending: self.mapping.lacks(SubscriptionStatus::Pending),
+            lacks_cleaned: self.mapping.lacks(SubscriptionStatus::Cleaned),
         }
     }
 

@@ -79,7 +79,7 @@ pub(crate) fn refuse_reserved(section: &Section<'_>, field: &MergeFieldConfig, m
     let is = |name| field.column.eq_ignore_ascii_case(named(name));
     if is("email") {
         section.problem("column", &Mistake::AddressField);
-    } else if is("subscription") || is("subscription_changed_at") {
+    } else if is("subscription") || is("subscription_changed_at") || is("unsubscribed_at") {
         section.problem("column", &Mistake::ConsentField(field.column.clone()));
     }
 }

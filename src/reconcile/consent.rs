@@ -19,6 +19,7 @@
 //! | `transactional` | as if the contact had never subscribed |
 //! | archived or deleted in Mailchimp | local becomes unsubscribed, with a note |
 //! | rows removed | policy `gone_local`; a pending contact is unsubscribed, one who left is left alone |
+//! | a status for which the register has no word | agreed where the row shows `subscribed`, which is left as it is, with a note; else nothing |
 
 mod across;
 mod asking;
@@ -32,6 +33,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::model::SubscriptionStatus;
+use crate::model::SubscriptionStatus::{Archived, Cleaned, Pending, Subscribed, Transactional, Unsubscribed};
+use crate::reconcile::consent::across::WORDLESS;
 use crate::reconcile::plan::{Class, Conflict};
 use crate::reconcile::policy::Policy;
 use crate::reconcile::trio::{Asking, Standing};
@@ -146,7 +149,7 @@ pub fn decide(question: &Question<'_>) -> Decision {
         (None, Some(remote)) => question.gone_from_local(remote),
         (None, None) => Decision::new(Verdict::Agreed, question.base.clone(), "gone from both sides"),
     };
-    question.in_every_row(question.dated(decision))
+    question.in_words_of_the_register(question.in_every_row(question.dated(decision)))
 }
 
 /// The opt-out of a pending contact that is left behind at an old address.
@@ -214,6 +217,27 @@ impl Question<'_> {
         let standing = Standing { local: Some(status), ..decision.standing };
         let reason = "another row of the address still says otherwise";
         Decision { verdict: Verdict::Local(status, at), standing, reason, ..decision }
+    }
+
+    /// A status for which the register has no word is not written, nor is another one in its place: the base remembers it
+    /// for a row that shows `subscribed` (see [`local_word`]). A row that shows an opt-out waits until there is a word to write.
+    fn in_words_of_the_register(&self, decision: Decision) -> Decision {
+        let lacks = |status| self.policy.register.lacks(status);
+        match (&decision.verdict, decision.standing.local, self.local) {
+            (Verdict::Local(status, _), _, Some(local)) if lacks(*status) => {
+                let note = decision.note.unwrap_or(WORDLESS);
+                match local.status {
+                    Unsubscribed => self.stay("the register has no word for it").noted(note),
+                    Subscribed | Pending | Cleaned | Transactional | Archived => {
+                        Decision { verdict: Verdict::Agreed, ..decision }.noted(note)
+                    }
+                }
+            }
+            (Verdict::Agreed, Some(Pending), Some(_)) if lacks(Pending) && decision.note.is_none() => {
+                decision.noted(WORDLESS)
+            }
+            (_, _, _) => decision,
+        }
     }
 
     /// What rows that say otherwise are to say. A bounce speaks for its contact: for none that is gone, where it counts as

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Dimension, FieldKind, Interest, MergeTag};
+use crate::model::{Dimension, FieldKind, Interest, MergeTag, SubscriptionStatus};
 
 /// What becomes of a registration that Mailchimp does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +155,25 @@ pub struct RegisterFeatures {
     pub sync_note: bool,
     /// A table for working groups is mapped.
     pub working_groups: bool,
+    /// The register has no word for `pending`.
+    #[serde(default)]
+    pub lacks_pending: bool,
+    /// The register has no word for `cleaned`.
+    #[serde(default)]
+    pub lacks_cleaned: bool,
+}
+
+impl RegisterFeatures {
+    /// Whether the register has no word for a status.
+    pub fn lacks(self, status: SubscriptionStatus) -> bool {
+        match status {
+            SubscriptionStatus::Pending => self.lacks_pending,
+            SubscriptionStatus::Cleaned => self.lacks_cleaned,
+            SubscriptionStatus::Subscribed | SubscriptionStatus::Unsubscribed => false,
+            // Of these nothing is ever decided for a row.
+            SubscriptionStatus::Transactional | SubscriptionStatus::Archived => true,
+        }
+    }
 }
 
 /// All that a decision needs to know beside the member.

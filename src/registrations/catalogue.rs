@@ -22,6 +22,8 @@ pub(super) struct Column {
     /// The only words that it takes, where its type names them: those of an enumeration, of a set, and of an array of
     /// enumerations.
     pub(super) words: Option<Vec<String>>,
+    /// How many characters it takes, where its type says so.
+    pub(super) limit: Option<usize>,
 }
 
 impl Column {
@@ -36,6 +38,7 @@ impl Column {
             kind,
             cast: String::new(),
             words: None,
+            limit: None,
         }
     }
 }

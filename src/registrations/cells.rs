@@ -5,15 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::model::{Dimension, Interest, InterestSet, Key, Registration, RegistrationId, Value};
+use crate::model::{
+    Dimension, Interest, InterestSet, Key, Registration, RegistrationId, SubscriptionStatus, Value,
+};
 use crate::registrations::NewRegistration;
 use crate::registrations::catalogue::{Column, Kind, Zone};
 use crate::registrations::cell::{Cell, FlagWord, flag_like};
 use crate::registrations::fault::Fault;
-use crate::registrations::layout::{InterestPlace, Layout};
+use crate::registrations::layout::{InterestPlace, Layout, Standing};
 use crate::registrations::link::Link;
 use crate::registrations::lists::{ListCell, read_list};
 use crate::registrations::times::{RFC_3339, TimeShape, shape_of, spell, write_time};
+use crate::registrations::words::Word;
 use crate::registrations::write::Set;
 
 /// The interests that a row is to have.
@@ -79,6 +82,44 @@ pub(super) fn cell_interests(
     Ok(sets)
 }
 
+/// What the column that says where a person stands is set to. A status that it cannot hold is refused: nothing else is written
+/// in its place.
+pub(super) fn standing(
+    link: &Link<'_>,
+    id: Option<&RegistrationId>,
+    status: SubscriptionStatus,
+    since: Option<Timestamp>,
+) -> Result<Set, Fault> {
+    let column = &link.layout.subscription;
+    let wordless = || {
+        Fault::Refused(format!("the column {:?} cannot hold {status}, and nothing else will do", column.name))
+    };
+    let cell = match &link.layout.standing {
+        Standing::Words(words) => match words.word(status).ok_or_else(wordless)? {
+            Word::Text(word) if word.is_empty() && column.nullable => Cell::Null,
+            Word::Text(word) => Cell::owned(word.as_str()),
+            Word::Flag(yes) => flag_like(&sample(link, column)?, FlagWord::from(*yes)),
+        },
+        Standing::LeftAt => match status {
+            SubscriptionStatus::Subscribed => nothing(column),
+            // Without a time it would say that they are subscribed.
+            SubscriptionStatus::Unsubscribed => {
+                time_cell(link, column, id, since.map_or_else(|| now(link), Ok)?)?
+            }
+            SubscriptionStatus::Pending
+            | SubscriptionStatus::Cleaned
+            | SubscriptionStatus::Transactional
+            | SubscriptionStatus::Archived => return Err(wordless()),
+        },
+    };
+    Ok((column.clone(), cell))
+}
+
+/// The present, by the store's clock.
+fn now(link: &Link<'_>) -> Result<Timestamp, Fault> {
+    Ok(Timestamp::from_millisecond(link.session.now()?).unwrap_or_default())
+}
+
 /// The cells of a new row.
 pub(super) fn new_cells(
     link: &Link<'_>,
@@ -88,13 +129,13 @@ pub(super) fn new_cells(
     let layout = link.layout;
     let mut sets = vec![
         (layout.email.clone(), Cell::owned(new.email.as_str())),
-        (layout.subscription.clone(), layout.statuses.cell(&layout.subscription, new.status)),
+        standing(link, None, new.status, new.status_changed_at)?,
     ];
     sets.extend(layout.membership.clone().map(|column| (column, Cell::owned(new.membership.clone()))));
     if let (Some(column), Some(time)) = (&layout.subscription_changed_at, new.status_changed_at) {
         sets.push((column.clone(), time_cell(link, column, None, time)?));
     }
-    let moment = Timestamp::from_millisecond(link.session.now()?).unwrap_or_default();
+    let moment = now(link)?;
     for column in [&layout.created_at, &layout.updated_at].into_iter().flatten() {
         // Many frameworks write these themselves and leave them without a default.
         if !column.has_default {

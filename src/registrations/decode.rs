@@ -11,9 +11,9 @@ use crate::model::{
 use crate::registrations::Reading;
 use crate::registrations::catalogue::Column;
 use crate::registrations::cell::Cell;
-use crate::registrations::layout::{InterestPlace, Layout};
+use crate::registrations::layout::{InterestPlace, Layout, Standing};
 use crate::registrations::lists::read_list;
-use crate::registrations::times::{BadTime, read_time};
+use crate::registrations::times::{BadTime, read_time, read_time_of_leaving};
 
 /// The columns to select, in the order in which [`read_row`] takes them.
 pub(super) fn selected(layout: &Layout) -> Vec<&Column> {
@@ -119,12 +119,14 @@ fn read_parts(
 ) -> Result<Parts, (String, Box<Said>)> {
     let email = EmailAddress::parse(&email.text())
         .map_err(|why| format!("the column {:?} holds no usable address: {why}", layout.email.name));
-    let status = layout.statuses.read(&layout.subscription, status);
+    let Stand { status, left_at, problem } = read_standing(layout, status);
+    let has_left = matches!(status, Some(SubscriptionStatus::Unsubscribed | SubscriptionStatus::Cleaned));
     // A consent time that cannot be read could make an opt-in look newer than it is: the row waits for staff, and an
     // opt-out in it counts as one without a time.
+    let read = if has_left { read_time_of_leaving } else { read_time };
     let consent_time = |time: Option<(&Column, Cell<'_>)>| match time {
         None => Ok(None),
-        Some((column, cell)) => read_time(&cell, layout.zone.as_ref()).map_err(|why| bad_time(column, why)),
+        Some((column, cell)) => read(&cell, layout.zone.as_ref()).map_err(|why| bad_time(column, why)),
     };
     let lenient = |time: Option<(&Column, Cell<'_>)>| match time {
         None => Ok(None),
@@ -134,26 +136,56 @@ fn read_parts(
             Err(BadTime::NoZone) => Err(bad_time(column, BadTime::NoZone)),
         },
     };
-    let changed_at = consent_time(times.changed_at);
+    let changed_at = consent_time(times.changed_at).map(|changed_at| changed_at.max(left_at));
+    let signed_up = |time: Option<(&Column, Cell<'_>)>| match time {
+        None => Ok(None),
+        Some((column, cell)) => read_time(&cell, layout.zone.as_ref()).map_err(|why| bad_time(column, why)),
+    };
     let others = || {
-        let signup_at = consent_time(times.signup_at)?;
+        let signup_at = signed_up(times.signup_at)?;
         Ok::<_, String>((signup_at, lenient(times.created_at)?, lenient(times.updated_at)?))
     };
-    match (email, status, changed_at, others()) {
-        (Ok(email), Ok(status), Ok(changed_at), Ok((signup_at, created_at, updated_at))) => {
+    match (email, status, &problem, changed_at, others()) {
+        (Ok(email), Some(status), None, Ok(changed_at), Ok((signup_at, created_at, updated_at))) => {
             Ok(Parts { email, status, changed_at, signup_at, created_at, updated_at })
         }
-        (email, status, changed_at, others) => {
-            let problems = [
-                email.as_ref().err(),
-                status.as_ref().err(),
-                changed_at.as_ref().err(),
-                others.as_ref().err(),
-            ];
+        (email, status, problem, changed_at, others) => {
+            let problems =
+                [email.as_ref().err(), problem.as_ref(), changed_at.as_ref().err(), others.as_ref().err()];
             let problem = problems.into_iter().flatten().next().cloned().unwrap_or_default();
-            let said = Said { email: email.ok(), status: status.ok(), changed_at: changed_at.ok().flatten() };
+            let said = Said { email: email.ok(), status, changed_at: changed_at.ok().flatten() };
             Err((problem, Box::new(said)))
         }
+    }
+}
+
+/// What the column that says so tells of where a person stands.
+struct Stand {
+    /// The status, where that is certain.
+    status: Option<SubscriptionStatus>,
+    /// Since when they are not subscribed, where the column is a time.
+    left_at: Option<Timestamp>,
+    /// What is wrong with it.
+    problem: Option<String>,
+}
+
+/// Reads where a person stands. A time that cannot be read is no subscription: somebody who left at nobody knows when.
+fn read_standing(layout: &Layout, cell: &Cell<'_>) -> Stand {
+    let column = &layout.subscription;
+    match &layout.standing {
+        Standing::Words(words) => match words.read(column, cell) {
+            Ok(status) => Stand { status: Some(status), left_at: None, problem: None },
+            Err(problem) => Stand { status: None, left_at: None, problem: Some(problem) },
+        },
+        Standing::LeftAt => match read_time_of_leaving(cell, layout.zone.as_ref()) {
+            Ok(None) => Stand { status: Some(SubscriptionStatus::Subscribed), left_at: None, problem: None },
+            Ok(left_at) => Stand { status: Some(SubscriptionStatus::Unsubscribed), left_at, problem: None },
+            Err(why) => Stand {
+                status: Some(SubscriptionStatus::Unsubscribed),
+                left_at: None,
+                problem: Some(bad_time(column, why)),
+            },
+        },
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 
-use crate::model::{Dimension, Interest, Key, MergeTag};
+use crate::model::{Dimension, Interest, Key, MergeTag, SubscriptionStatus};
 use crate::reconcile::policy::RegisterFeatures;
 use crate::registrations::catalogue::{Catalogue, Column, Kind, Table};
 use crate::registrations::dialect::Dialect;
@@ -21,10 +21,10 @@ pub(super) struct Layout {
     pub(super) id: Column,
     /// The address.
     pub(super) email: Column,
-    /// The status.
+    /// Where the person stands.
     pub(super) subscription: Column,
-    /// What it holds.
-    pub(super) statuses: StatusWords,
+    /// How it says that.
+    pub(super) standing: Standing,
     /// The consent time.
     pub(super) subscription_changed_at: Option<Column>,
     /// The membership.
@@ -55,6 +55,15 @@ pub(super) struct Layout {
     pub(super) dimensions: BTreeSet<Dimension>,
     /// The zone of times without an offset.
     pub(super) zone: Option<TimeZone>,
+}
+
+/// How a column says where a person stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Standing {
+    /// By a word.
+    Words(StatusWords),
+    /// By the time since when they are not subscribed; by nothing while they are.
+    LeftAt,
 }
 
 /// Where removed rows leave a trace.
@@ -99,6 +108,15 @@ impl Layout {
             preferences_url: self.preferences_url.is_some(),
             sync_note: self.sync_note.is_some(),
             working_groups: self.groups.is_some(),
+            lacks_pending: self.lacks(SubscriptionStatus::Pending),
+            lacks_cleaned: self.lacks(SubscriptionStatus::Cleaned),
+        }
+    }
+
+    fn lacks(&self, status: SubscriptionStatus) -> bool {
+        match &self.standing {
+            Standing::Words(words) => words.word(status).is_none(),
+            Standing::LeftAt => true,
         }
     }
 
@@ -180,12 +198,14 @@ pub(super) fn resolve(
     let deleted_at = optional("deleted_at", &names.deleted_at);
     let id = search.key(&main, &names.id);
     let email = search.column("registrations.columns.email", &main, &names.email);
-    let subscription = search.column("registrations.columns.subscription", &main, &names.subscription);
+    let times =
+        [&subscription_changed_at, &signup_at, &created_at, &updated_at, &deleted_at].map(Option::as_ref);
+    let standing = search.standing(&main, mapping, &times);
     let fields = search.fields(&main, values);
     let interests = search.interests(&main, mapping, values);
     let removals = search.removals(mapping);
     let groups = search.groups(mapping);
-    let (Some(id), Some(email), Some(subscription)) = (id, email, subscription) else {
+    let (Some(id), Some(email), Some((subscription, standing))) = (id, email, standing) else {
         return Err(search.problems);
     };
     if !search.problems.is_empty() {
@@ -197,7 +217,7 @@ pub(super) fn resolve(
         id,
         email,
         subscription,
-        statuses: mapping.statuses.clone(),
+        standing,
         subscription_changed_at,
         membership,
         signup_ip,
@@ -284,6 +304,47 @@ impl<'a> Search<'a> {
             self.error("registrations.columns.id", problem);
         }
         Some(column)
+    }
+
+    /// The column that says where a person stands. `times` are the columns of other times.
+    fn standing(
+        &mut self,
+        main: &Found<'a>,
+        mapping: &RegisterMapping,
+        times: &[Option<&Column>],
+    ) -> Option<(Column, Standing)> {
+        if !mapping.dates_opt_outs() {
+            let name = mapping.columns.subscription.get()?;
+            let column = self.column("registrations.columns.subscription", main, name)?;
+            self.problems.extend(mapping.statuses.misfits(&column, self.dialect));
+            return Some((column, Standing::Words(mapping.statuses.clone())));
+        }
+        let key = "registrations.columns.unsubscribed_at";
+        let column = self.column(key, main, mapping.columns.unsubscribed_at.get()?)?;
+        let name = &column.name;
+        let holds_times = match column.kind {
+            Kind::Loose | Kind::Untyped | Kind::Text(_) => column.words.is_none(),
+            Kind::Integer | Kind::Time { .. } | Kind::Date => true,
+            Kind::Flag | Kind::Binary | Kind::Uuid | Kind::Json | Kind::Array | Kind::Set | Kind::Other => {
+                false
+            }
+        };
+        let holds_nothing =
+            column.nullable || matches!(column.kind, Kind::Loose | Kind::Untyped | Kind::Text(_));
+        if !holds_times {
+            self.error(key, format!("the column {name:?} holds no times; map it as subscription"));
+        } else if !holds_nothing {
+            let problem = format!(
+                "the column {name:?} cannot hold NULL, which says that somebody is subscribed; allow NULL in it"
+            );
+            self.error(key, problem);
+        }
+        if times.iter().flatten().any(|other| other.name == *name) {
+            let problem =
+                format!("the column {name:?} is mapped as another time, too; switch that one off with \"\"");
+            self.error(key, problem);
+        }
+        Some((column, Standing::LeftAt))
     }
 
     fn fields(&mut self, main: &Found<'a>, values: &MappedValues) -> BTreeMap<MergeTag, Column> {

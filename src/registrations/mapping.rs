@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use crate::model::{Dimension, Interest, MergeTag};
+use crate::model::{Dimension, Interest, MergeTag, SubscriptionStatus};
 use crate::registrations::report::MappingProblem;
 use crate::registrations::words::StatusWords;
 
@@ -77,7 +77,8 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// The columns of the registrations; all but the first three may be switched off with an empty text.
+/// The columns of the registrations; all but the key, the address and one of the two that say where a person stands may be
+/// switched off with an empty text.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ColumnMapping {
@@ -86,7 +87,9 @@ pub struct ColumnMapping {
     /// The address.
     pub email: String,
     /// The status, in the register's words for it.
-    pub subscription: String,
+    pub subscription: Name,
+    /// In place of the status: since when the person is not subscribed; NULL while they are.
+    pub unsubscribed_at: Name,
     /// When the person last changed the status.
     pub subscription_changed_at: Name,
     /// `member`, `supporter`, `subscriber`, or the register's own word.
@@ -185,6 +188,7 @@ impl RegisterMapping {
             mistakes.push(MappingProblem::error("registrations.time_zone", problem));
         }
         mistakes.extend(self.statuses.mistakes());
+        mistakes.extend(self.two_standings());
         let interests = &self.interests;
         match interests.layout {
             InterestLayout::Rows if !interests.columns.is_empty() => {
@@ -216,6 +220,48 @@ impl RegisterMapping {
                 let problem = "a length of time cannot be negative".to_owned();
                 mistakes.push(MappingProblem::error(&format!("registrations.{key}"), problem));
             }
+        }
+        mistakes
+    }
+
+    /// Whether a column of times stands in place of the words.
+    pub(super) fn dates_opt_outs(&self) -> bool {
+        self.columns.unsubscribed_at != Name::Off
+    }
+
+    /// Whether the register has no word for a status.
+    pub fn lacks(&self, status: SubscriptionStatus) -> bool {
+        match status {
+            SubscriptionStatus::Pending | SubscriptionStatus::Cleaned => {
+                self.dates_opt_outs() || self.statuses.word(status).is_none()
+            }
+            SubscriptionStatus::Subscribed
+            | SubscriptionStatus::Unsubscribed
+            | SubscriptionStatus::Transactional
+            | SubscriptionStatus::Archived => false,
+        }
+    }
+
+    /// One column says where a person stands.
+    fn two_standings(&self) -> Vec<MappingProblem> {
+        let mut mistakes = Vec::new();
+        let mut error = |key: &str, problem: &str| {
+            mistakes.push(MappingProblem::error(&format!("registrations.{key}"), problem.to_owned()));
+        };
+        match (&self.columns.subscription, self.dates_opt_outs()) {
+            (Name::Given(_), true) => {
+                error("columns.unsubscribed_at", "stands in place of `subscription`: give one of the two");
+            }
+            (Name::Off, false) => {
+                error("columns.subscription", "must be mapped, or unsubscribed_at in its place");
+            }
+            (Name::Default(_) | Name::Given(_) | Name::Off, _) => (),
+        }
+        if self.dates_opt_outs() && self.statuses != StatusWords::default() {
+            error(
+                "statuses",
+                "are words of the column `subscription`, and unsubscribed_at stands in its place",
+            );
         }
         mistakes
     }
@@ -259,7 +305,8 @@ impl Default for ColumnMapping {
         Self {
             id: "id".to_owned(),
             email: "email".to_owned(),
-            subscription: "subscription".to_owned(),
+            subscription: Name::Default("subscription"),
+            unsubscribed_at: Name::Off,
             subscription_changed_at: Name::Default("subscription_changed_at"),
             membership: Name::Default("membership"),
             signup_ip: Name::Default("signup_ip"),
@@ -335,6 +382,32 @@ mod tests {
         for text in ["tabel = 'x'", "[columns]\nemial = 'x'", "[interests]\ncolumn = 'x'"] {
             assert!(toml::from_str::<RegisterMapping>(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn one_column_says_where_a_person_stands() {
+        let cases = [
+            ("", &[][..]),
+            ("[columns]\nunsubscribed_at = 'left'", &[]),
+            ("[columns]\nunsubscribed_at = 'left'\nsubscription = ''", &[]),
+            ("[columns]\nsubscription = ''", &["registrations.columns.subscription"]),
+            (
+                "[columns]\nunsubscribed_at = 'left'\nsubscription = 'standing'",
+                &["registrations.columns.unsubscribed_at"],
+            ),
+            (
+                "[columns]\nunsubscribed_at = 'left'\n[statuses]\nsubscribed = 'yes'",
+                &["registrations.statuses"],
+            ),
+        ];
+        for (text, expected) in cases {
+            let mapping: RegisterMapping = toml::from_str(text).unwrap();
+            let keys: Vec<_> = mapping.mistakes().into_iter().map(|mistake| mistake.key).collect();
+            assert_eq!(keys, expected, "{text}");
+        }
+        let dated: RegisterMapping = toml::from_str("[columns]\nunsubscribed_at = 'left'").unwrap();
+        assert!(dated.lacks(SubscriptionStatus::Pending) && dated.lacks(SubscriptionStatus::Cleaned));
+        assert!(!dated.lacks(SubscriptionStatus::Unsubscribed));
     }
 
     #[test]

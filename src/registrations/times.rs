@@ -1,8 +1,8 @@
 //! Times as registers write them: texts with and without an offset, and numbers.
 
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{Offset, TimeZone};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::registrations::cell::Cell;
 
@@ -87,6 +87,24 @@ pub(super) fn read_time(cell: &Cell<'_>, zone: Option<&TimeZone>) -> Result<Opti
         Cell::Text(text) => return read_text(text, zone).map(Some),
     };
     time.map(Some).ok_or(BadTime::Unreadable)
+}
+
+/// Reads the time of an opt-out: of a day without a time of day it is the day's end, since an opt-in of that day that looked
+/// later may have come before.
+pub(super) fn read_time_of_leaving(
+    cell: &Cell<'_>,
+    zone: Option<&TimeZone>,
+) -> Result<Option<Timestamp>, BadTime> {
+    let time = read_time(cell, zone)?;
+    let day = match cell {
+        Cell::Text(text) => split(text.trim()).filter(|(_, separator, _)| separator.is_none()),
+        Cell::Null | Cell::Integer(_) | Cell::Real(_) => None,
+    };
+    let end = day.zip(zone).and_then(|((day, _, _), zone)| {
+        let next = zone.to_timestamp(day.tomorrow().ok()?).ok()?;
+        next.checked_sub(SignedDuration::from_secs(1)).ok()
+    });
+    Ok(end.or(time))
 }
 
 /// Reads a text that is not empty.
@@ -279,6 +297,24 @@ mod tests {
             let expected = expected.map(|time| time.map(|time| time.parse().unwrap()));
             assert_eq!(read_time(&cell, Some(&zurich())), expected, "{cell:?}");
         }
+    }
+
+    #[test]
+    fn whoever_left_on_a_day_left_at_its_end() {
+        let cases = [
+            ("2026-03-01", Some("2026-03-01T22:59:59Z")),
+            // The day on which the clocks are set forward.
+            ("2026-03-29", Some("2026-03-29T21:59:59Z")),
+            ("2026-03-01 00:00:00", Some("2026-02-28T23:00:00Z")),
+            ("2026-03-01T12:00:00Z", Some("2026-03-01T12:00:00Z")),
+            ("0000-00-00", None),
+        ];
+        for (text, expected) in cases {
+            let expected = expected.map(|time| time.parse().unwrap());
+            assert_eq!(read_time_of_leaving(&Cell::owned(text), Some(&zurich())), Ok(expected), "{text}");
+        }
+        assert_eq!(read_time_of_leaving(&Cell::owned("2026-03-01"), None), Err(BadTime::NoZone));
+        assert_eq!(read_time_of_leaving(&Cell::owned("gone"), None), Err(BadTime::Unreadable));
     }
 
     #[test]

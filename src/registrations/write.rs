@@ -4,10 +4,10 @@ use crate::model::{Key, Registration, RegistrationId, SubscriptionStatus, Unusab
 use crate::registrations::catalogue::{Column, Kind};
 use crate::registrations::cell::Cell;
 use crate::registrations::cells::{
-    cell_interests, consent_time, group_rows, interest_rows, new_cells, nothing, wanted_interests,
+    cell_interests, consent_time, group_rows, interest_rows, new_cells, nothing, standing, wanted_interests,
 };
 use crate::registrations::fault::Fault;
-use crate::registrations::layout::InterestPlace;
+use crate::registrations::layout::{InterestPlace, Standing};
 use crate::registrations::link::{Link, Purpose};
 use crate::registrations::query::Query;
 use crate::registrations::read::{bearers, by_key, id_of, lock};
@@ -51,7 +51,11 @@ fn compare_and_set(
     if let Some(groups) = &changes.working_groups {
         group_rows(link, &row.id, groups)?;
     }
-    Ok(WriteOutcome::Written(Box::new(stands(link, &row.id)?)))
+    let written = stands(link, &row.id)?;
+    if let Some((status, _)) = changes.status {
+        said_so(status, Some(written.status))?;
+    }
+    Ok(WriteOutcome::Written(Box::new(written)))
 }
 
 /// Writes the status and its time, if that is an opt-out, into a row of which nothing else can be told.
@@ -68,15 +72,20 @@ fn write_opt_out(
     if row.status == Some(status) {
         return Ok(WriteOutcome::OptOutOnly);
     }
-    let status = status_set(link, status);
+    let stands = standing(link, Some(&row.id), status, at)?;
     let time = match &link.layout.subscription_changed_at {
         Some(column) => Some((column.clone(), consent_time(link, column, &row.id, at)?)),
         None => None,
     };
-    update(link, &row.id, [Some(status), time.clone()].into_iter().flatten().collect())?;
+    update(link, &row.id, [Some(stands), time.clone()].into_iter().flatten().collect())?;
     // A trigger may take a time that stays as it was for one that was not named.
     let time = time.filter(|_| row.status_changed_at == at);
     update(link, &row.id, time.into_iter().collect())?;
+    match by_key(link, &row.id)? {
+        Some(Reading::Usable(now)) => said_so(status, Some(now.status))?,
+        Some(Reading::Unusable(now)) => said_so(status, now.status)?,
+        None => (),
+    }
     Ok(WriteOutcome::OptOutOnly)
 }
 
@@ -111,7 +120,9 @@ fn insert(link: &Link<'_>, new: &NewRegistration) -> Result<CreateOutcome, Fault
         return Err(Fault::Refused(problem.to_owned()));
     };
     interest_rows(link, &id, &none, &interests)?;
-    Ok(CreateOutcome::Created(Box::new(stands(link, &id)?)))
+    let created = stands(link, &id)?;
+    said_so(new.status, Some(created.status))?;
+    Ok(CreateOutcome::Created(Box::new(created)))
 }
 
 /// Inserts a row; its key, if it got one.
@@ -255,11 +266,6 @@ fn row_sets(link: &Link<'_>, row: &Registration, changes: &RowChanges) -> Result
     Ok(sets)
 }
 
-fn status_set(link: &Link<'_>, status: SubscriptionStatus) -> Set {
-    let column = &link.layout.subscription;
-    (column.clone(), link.layout.statuses.cell(column, status))
-}
-
 /// A changed status goes with its time in one statement: else a trigger would take the moment of the write for it.
 fn status_sets(
     link: &Link<'_>,
@@ -268,8 +274,12 @@ fn status_sets(
     changed_at: Option<jiff::Timestamp>,
 ) -> Result<Vec<Set>, Fault> {
     let mut sets = Vec::new();
-    if status != row.status {
-        sets.push(status_set(link, status));
+    // Where the column is the time of leaving, another time of it is another value; no time says nothing anew.
+    let is_other_time = link.layout.standing == Standing::LeftAt
+        && status == SubscriptionStatus::Unsubscribed
+        && changed_at.is_some_and(|at| row.status_changed_at != Some(at));
+    if status != row.status || is_other_time {
+        sets.push(standing(link, Some(&row.id), status, changed_at)?);
     }
     if let Some(column) = &link.layout.subscription_changed_at
         && (status != row.status || changed_at != row.status_changed_at)
@@ -318,6 +328,16 @@ fn stands(link: &Link<'_>, id: &RegistrationId) -> Result<Registration, Fault> {
             Err(Fault::Refused(format!("the row would be unusable: {}", row.problem)))
         }
         None => Err(Fault::Refused("the row would be gone".to_owned())),
+    }
+}
+
+/// A write after which the row says another status than was written is taken back: a trigger may have set it, or the column
+/// made something else of it.
+fn said_so(wanted: SubscriptionStatus, said: Option<SubscriptionStatus>) -> Result<(), Fault> {
+    match said {
+        Some(said) if said == wanted => Ok(()),
+        Some(said) => Err(Fault::Refused(format!("the row would say {said}, not {wanted}"))),
+        None => Err(Fault::Refused(format!("the row would not say {wanted}"))),
     }
 }
 

@@ -12,6 +12,7 @@ mod schema;
 mod schemas;
 mod servers;
 mod site;
+mod standing;
 mod stores;
 mod tap;
 mod words;

@@ -68,6 +68,7 @@ scenarios! {
     a_moment_of_trouble_is_waited_out
     a_new_address_travels_both_ways
     a_new_registration_becomes_a_subscriber
+    a_register_without_a_word_for_pending
     a_subscriber_of_mailchimps_form_becomes_a_registration
     a_wrong_configuration_is_refused
     an_address_of_somebody_else_is_for_staff

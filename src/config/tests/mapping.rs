@@ -44,6 +44,12 @@ fn a_mapped_address_column_is_no_merge_field_either() {
         problems(&text),
         ["[[merge_field]] column: the address travels by itself and is no merge field"]
     );
+    let text = LEAST.replace("[mailchimp]", "columns.unsubscribed_at = \"left\"\n[mailchimp]");
+    let text = format!("{text}[[merge_field]]\ncolumn = \"Left\"\ntag = \"LEFT\"");
+    assert_eq!(
+        problems(&text),
+        ["[[merge_field]] column: `Left` is kept by the consent rule and is no merge field"]
+    );
 }
 
 #[test]

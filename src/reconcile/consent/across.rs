@@ -21,6 +21,10 @@ pub(super) const STANDS: &str = "left before; only a later sign-up of their own 
 /// What the rows of somebody say whose address bounced.
 pub(super) const BOUNCED: &str = "mail to this address bounces; a new address lets the member start afresh";
 
+/// What the rows of somebody say who is asked to confirm, where the register cannot.
+pub(super) const WORDLESS: &str =
+    "Mailchimp waits for the person's confirmation, for which the register has no word";
+
 /// Notes that are written together with an opt-out and stay true until the member is back.
 pub(crate) const LASTING_NOTES: [&str; 4] = [SHELVED, DELETED, UNCONFIRMED, STANDS];
 

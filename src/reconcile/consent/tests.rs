@@ -4,6 +4,7 @@ mod alone;
 mod bounces;
 mod table;
 mod time;
+mod wordless;
 
 use std::collections::BTreeSet;
 

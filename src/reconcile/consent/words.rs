@@ -63,12 +63,33 @@ impl LocalWord {
     }
 }
 
+/// What the rows of a member say about consent, or what was last agreed on where the register has no word for that.
+///
+/// A row that cannot say `pending` or `cleaned` goes on to say `subscribed`, and means no more by it. Until the person leaves or, after a bounce, says something at another time. Whoever was asked to confirm confirms in
+/// Mailchimp: a yes of the register is not told from the one that was there before.
+pub fn local_word(
+    rows: &[Registration],
+    unusable: &BTreeSet<RegistrationId>,
+    base: &Standing,
+    policy: &Policy,
+    observed_at: Timestamp,
+) -> Option<LocalWord> {
+    let spoken = spoken(rows, unusable, base, policy, observed_at)?;
+    let unsaid = base.local.filter(|agreed| policy.register.lacks(*agreed));
+    let status = match (spoken.status, unsaid) {
+        (Subscribed, Some(Pending)) => Pending,
+        (Subscribed, Some(Cleaned)) if spoken.at == base.local_at => Cleaned,
+        (status, _) => status,
+    };
+    Some(LocalWord { status, ..spoken })
+}
+
 /// Which of several rows of one member speaks about consent: the latest; of one time, the opt-out.
 ///
 /// Where the time of an opt-out is not known because its column is not mapped or cannot be read, the opt-out stands unless
 /// a row's consent is later than the opt-out that the base remembers. An opt-in of the future proves nothing against
 /// another row.
-pub fn local_word(
+fn spoken(
     rows: &[Registration],
     unusable: &BTreeSet<RegistrationId>,
     base: &Standing,

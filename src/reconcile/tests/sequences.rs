@@ -1,6 +1,6 @@
 //! What a member goes through over several cycles, and from wherever one of them stopped.
 
-use crate::model::SubscriptionStatus::{self, Archived, Pending, Subscribed, Unsubscribed};
+use crate::model::SubscriptionStatus::{self, Archived, Cleaned, Pending, Subscribed, Unsubscribed};
 use crate::reconcile::plan::Conflict;
 use crate::reconcile::policy::{NewLocal, Resubscribe};
 use crate::reconcile::tests::world::{Fate, World, at, contact, row};
@@ -23,6 +23,50 @@ fn out_and_back_with_a_confirmation() {
     rests(&world, Subscribed, Subscribed);
     assert_eq!(world.base.as_ref().unwrap().consent.opted_out_at, None);
     assert_eq!(world.asked.len(), 1);
+}
+
+/// A member of a register that can say yes and no, and no more.
+fn in_two_words() -> World {
+    let mut world = World::settled();
+    (world.policy.register.lacks_pending, world.policy.register.lacks_cleaned) = (true, true);
+    world
+}
+
+#[test]
+fn a_register_of_two_words_tells_of_a_confirmation_in_its_note() {
+    let mut world = in_two_words();
+    world.person_in_mailchimp(Unsubscribed);
+    assert_eq!(world.cycle(), ["local unsubscribed"]);
+    world.person_on_website(Subscribed);
+    assert_eq!(world.cycle(), ["remote pending"]);
+    rests(&world, Subscribed, Pending);
+    assert!(world.note().contains("waits for the person's confirmation"), "{}", world.note());
+    assert_eq!(world.cycle(), Vec::<String>::new(), "asked once, and the note stays");
+    // Another yes is no confirmation.
+    world.person_on_website(Subscribed);
+    assert_eq!(world.cycle(), Vec::<String>::new());
+    world.person_in_mailchimp(Subscribed);
+    assert_eq!(world.cycle(), ["local subscribed"]);
+    rests(&world, Subscribed, Subscribed);
+    assert_eq!((world.note(), world.asked.len()), ("", 1));
+}
+
+#[test]
+fn a_no_of_a_register_of_two_words_is_an_opt_out_whatever_the_yes_before_it_meant() {
+    for was in [Pending, Cleaned] {
+        let mut world = in_two_words();
+        world.person_in_mailchimp(was);
+        world.cycle();
+        rests(&world, Subscribed, was);
+        // A site that writes no time of it.
+        world.local[0].status = Unsubscribed;
+        let expected: &[&str] = if was == Pending { &["remote unsubscribed"] } else { &[] };
+        let done = world.cycle();
+        let sent: Vec<_> = done.iter().filter(|done| done.starts_with("remote")).collect();
+        assert_eq!(sent, expected, "{was}");
+        assert_eq!(world.local[0].status, Unsubscribed);
+        assert!(world.base.as_ref().unwrap().consent.opted_out_at.is_some(), "{was}");
+    }
 }
 
 #[test]

@@ -53,6 +53,7 @@ pub(super) fn policy() -> Policy {
             preferences_url: true,
             sync_note: true,
             working_groups: true,
+            ..RegisterFeatures::default()
         },
         ..Policy::default()
     }

@@ -78,13 +78,16 @@ fn columns(session: &dyn Session, schema: &str, table: &str) -> Result<Vec<Colum
         DIALECT,
         "SELECT CAST(column_name AS CHAR), CAST(is_nullable AS CHAR), CAST(column_default AS CHAR), \
            CAST(extra AS CHAR), CAST(data_type AS CHAR), CAST(collation_name AS CHAR), \
-           CAST(datetime_precision AS CHAR), CAST(column_type AS CHAR) \
+           CAST(datetime_precision AS CHAR), CAST(column_type AS CHAR), \
+           CAST(character_maximum_length AS CHAR) \
          FROM information_schema.columns WHERE table_schema = ",
     );
     let query = query.bind(Cell::owned(schema)).push(" AND table_name = ").bind(Cell::owned(table));
     let mut columns = Vec::new();
     session.each(&query.push(" ORDER BY ordinal_position"), &mut |cells| {
-        let [name, nullable, default, extra, sort, collation, digits, spelled] = cells else { return Ok(()) };
+        let [name, nullable, default, extra, sort, collation, digits, spelled, limit] = cells else {
+            return Ok(());
+        };
         let extra = extra.text().to_ascii_lowercase();
         let counts = extra.contains("auto_increment");
         let is_generated = extra.contains("generated") && !extra.contains("default_generated");
@@ -98,6 +101,7 @@ fn columns(session: &dyn Session, schema: &str, table: &str) -> Result<Vec<Colum
             kind: kind(&sort.text().to_ascii_lowercase(), &collation.text(), &digits.text()),
             cast: String::new(),
             words: words(&spelled.text()),
+            limit: limit.text().parse().ok(),
         });
         Ok(())
     })?;

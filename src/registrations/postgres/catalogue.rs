@@ -81,7 +81,9 @@ fn columns(session: &dyn Session, oid: i64) -> Result<Vec<Column>, Fault> {
            CASE WHEN a.atttypmod >= 0 THEN a.atttypmod WHEN t.typtypmod >= 0 THEN t.typtypmod ELSE 6 END,
            b.typcategory = 'A' AND b.typelem <> 0,
            (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)::text FROM pg_enum AS e
-             WHERE e.enumtypid IN (b.oid, b.typelem))
+             WHERE e.enumtypid IN (b.oid, b.typelem)),
+           CASE WHEN b.typname IN ('varchar', 'bpchar')
+             THEN coalesce(nullif(a.atttypmod, -1), nullif(t.typtypmod, -1)) - 4 END
          FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
            JOIN pg_type AS b ON b.oid = CASE WHEN t.typbasetype = 0 THEN t.oid ELSE t.typbasetype END
            LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -90,7 +92,8 @@ fn columns(session: &dyn Session, oid: i64) -> Result<Vec<Column>, Fault> {
     let query = query.bind(Cell::Integer(oid)).push("::oid ORDER BY a.attnum");
     let mut columns = Vec::new();
     session.each(&query, &mut |cells| {
-        let [name, nullable, has_default, counts, generated, base, own, digits, is_array, words] = cells
+        let [name, nullable, has_default, counts, generated, base, own, digits, is_array, words, limit] =
+            cells
         else {
             return Ok(());
         };
@@ -106,6 +109,7 @@ fn columns(session: &dyn Session, oid: i64) -> Result<Vec<Column>, Fault> {
             kind: if is(is_array) { Kind::Array } else { kind(&base, digits) },
             cast: cast(&base, &own.text()),
             words: serde_json::from_str(&words.text()).ok(),
+            limit: limit.text().parse().ok(),
         });
         Ok(())
     })?;

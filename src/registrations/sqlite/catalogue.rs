@@ -43,6 +43,7 @@ fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
             kind: if row.get(3)? { Kind::Loose } else { Kind::Untyped },
             cast: String::new(),
             words: None,
+            limit: None,
         })
     })?;
     columns.collect()

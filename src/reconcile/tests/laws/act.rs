@@ -89,6 +89,8 @@ pub(super) struct Rules {
     pub(super) gone_local: GoneLocal,
     pub(super) prefer: Prefer,
     pub(super) consent_time: bool,
+    /// Whether the register has words for `subscribed` and `unsubscribed` alone.
+    pub(super) two_words: bool,
 }
 
 /// A whole story.
@@ -106,6 +108,7 @@ impl Rules {
         policy.gone_local = self.gone_local;
         policy.prefer = self.prefer;
         policy.register.consent_time = self.consent_time;
+        (policy.register.lacks_pending, policy.register.lacks_cleaned) = (self.two_words, self.two_words);
     }
 }
 
@@ -138,6 +141,7 @@ fn rules() -> impl Strategy<Value = Rules> {
             gone_local,
             prefer,
             consent_time,
+            two_words: false,
         },
     )
 }
@@ -225,12 +229,14 @@ fn cycles() -> impl Strategy<Value = Act> {
 
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Rules { new_local, new_remote, resubscribe, gone_local, prefer, consent_time } = self.rules;
+        let Rules { new_local, new_remote, resubscribe, gone_local, prefer, consent_time, two_words } =
+            self.rules;
         writeln!(
             f,
             "  under new_local {new_local:?}, new_remote {new_remote:?}, resubscribe {resubscribe:?}, gone_local \
-             {gone_local:?}, prefer {prefer:?}, consent time {}",
-            if consent_time { "mapped" } else { "not mapped" }
+             {gone_local:?}, prefer {prefer:?}, consent time {}{}",
+            if consent_time { "mapped" } else { "not mapped" },
+            if two_words { ", two words for where they stand" } else { "" }
         )
     }
 }

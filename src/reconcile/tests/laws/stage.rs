@@ -136,6 +136,7 @@ impl Stage {
     }
 
     fn register(&mut self, status: SubscriptionStatus, edit: Option<&Edit>) -> Option<()> {
+        self.has_word(status)?;
         self.n_rows += 1;
         let time = Some(self.world.time());
         let mut new = row(&self.n_rows.to_string(), "a", status, 0);
@@ -188,7 +189,13 @@ impl Stage {
         self.world.local.last().map(|row| &row.email).or(contact).cloned().unwrap_or_else(|| email("a"))
     }
 
+    /// What the register has no word for, nobody says there.
+    fn has_word(&self, status: SubscriptionStatus) -> Option<()> {
+        (!self.world.policy.register.lacks(status)).then_some(())
+    }
+
     fn say_on_website(&mut self, status: SubscriptionStatus, dated: Dated) -> Option<()> {
+        self.has_word(status)?;
         let time = self.world.time();
         let mapped = self.world.policy.register.consent_time;
         // Of several rows none is dated by the day it came to be: somebody's word of today would be older than others'.

@@ -132,6 +132,7 @@ impl World {
         let now = Some(self.time());
         match operation {
             Operation::LocalStatus { status, changed_at, .. } => {
+                assert!(!self.policy.register.lacks(*status), "the register has no word for {status}");
                 for row in &mut self.local {
                     row.status = *status;
                     row.status_changed_at =
