@@ -200,7 +200,8 @@ pub(super) fn interest_rows(
     let shown = [dimension, interest].map(|column| dialect.shown("i", column));
     let query = link
         .query(format!("SELECT {} FROM {} AS i WHERE {has_key} = ", shown.join(", "), table.sql))
-        .bind_to(registration_id, key.clone());
+        .bind_to(registration_id, key.clone())
+        .of_values();
     let mut dropped = Vec::new();
     link.session.each(&query, &mut |cells| {
         let [dimension, interest] = [0, 1].map(|at| cells.get(at).map(Cell::text).unwrap_or_default());
@@ -247,7 +248,8 @@ pub(super) fn group_rows(
     let (has_key, has_name) = (dialect.key_in("g", key_column), dialect.of("g", name));
     let query = link
         .query(format!("SELECT {} FROM {} AS g WHERE {has_key} = ", dialect.shown("g", name), table.sql))
-        .bind_to(key_column, key.clone());
+        .bind_to(key_column, key.clone())
+        .of_values();
     let mut now = BTreeSet::new();
     link.session.each(&query, &mut |cells| {
         now.extend(cells.first().map(|cell| cell.text().into_owned()));
@@ -354,14 +356,14 @@ fn own_cell(link: &Link<'_>, column: &Column, id: &RegistrationId) -> Result<Cel
     let dialect = link.session.dialect();
     let Some(key) = dialect.key(&link.layout.id, id) else { return Ok(Cell::Null) };
     let text = format!("SELECT {} {} WHERE {} = ", dialect.shown("r", column), link.sql.from, link.sql.id);
-    link.first(&link.query(text).bind_to(&link.layout.id, key))
+    link.first(&link.query(text).bind_to(&link.layout.id, key).of_values())
 }
 
 /// Any cell of a column that says something.
 fn sample(link: &Link<'_>, column: &Column) -> Result<Cell<'static>, Fault> {
     let dialect = link.session.dialect();
     let (shown, says) = (dialect.shown("r", column), dialect.says("r", column));
-    link.first(&link.query(format!("SELECT {shown} {} WHERE {says} LIMIT 1", link.sql.from)))
+    link.first(&link.query(format!("SELECT {shown} {} WHERE {says} LIMIT 1", link.sql.from)).of_values())
 }
 
 fn names_of(interests: &InterestSet, dimension: &Dimension) -> BTreeSet<String> {

@@ -198,7 +198,7 @@ fn shape(link: &Link<'_>, column: &Column, position: &Position) -> Result<Option
         let shown = link.sql.shown_updated_at.as_deref().unwrap_or(name);
         let text = format!("SELECT {shown} {from} ORDER BY {name} {way} LIMIT 1");
         let mut end = None;
-        link.session.each(&link.query(text), &mut |cells| {
+        link.session.each(&link.query(text).of_values(), &mut |cells| {
             end = cells.first().map(|cell| shape_of(cell).unwrap_or(TimeShape::Other));
             Ok(())
         })?;
@@ -279,7 +279,7 @@ fn top(link: &Link<'_>) -> Result<Option<Mark>, Fault> {
         sql.shown_id, sql.from, sql.id
     );
     let mut found = None;
-    link.session.each(&link.query(text), &mut |cells| {
+    link.session.each(&link.query(text).of_values(), &mut |cells| {
         if let [stamp, id] = cells {
             found = Stamp::of(&owned(stamp)).map(|stamp| Mark { stamp, id: id_of(id).as_str().to_owned() });
         }

@@ -120,7 +120,7 @@ fn zoneless(link: &Link<'_>) -> Result<Option<MappingProblem>, Fault> {
         let (name, shown) = (dialect.of("r", column), dialect.shown("r", column));
         let text = format!("SELECT {shown} {} WHERE {name} IS NOT NULL ORDER BY {name} DESC", link.sql.from);
         let mut is_zoneless = false;
-        link.session.each(&link.query(text), &mut |cells| {
+        link.session.each(&link.query(text).of_values(), &mut |cells| {
             is_zoneless |= cells.first().is_some_and(|cell| read_time(cell, None) == Err(BadTime::NoZone));
             Ok(())
         })?;
@@ -252,7 +252,7 @@ fn unmapped_interests(link: &Link<'_>, values: &MappedValues) -> Result<Vec<Mapp
         table.sql
     );
     let (mut problems, mut n_more) = (Vec::new(), 0);
-    link.session.each(&link.query(text), &mut |cells| {
+    link.session.each(&link.query(text).of_values(), &mut |cells| {
         let [name, count] = cells else { return Ok(()) };
         let (name, count) = (name.text(), count.text());
         if values.dimensions.contains(&Dimension::new(&name)) {

@@ -15,6 +15,8 @@ pub(super) struct Query {
     pub(super) text: String,
     /// The values, in the order of their places.
     pub(super) params: Vec<Cell<'static>>,
+    /// Whether what it selects first is a key.
+    pub(super) begins_with_key: bool,
 }
 
 /// MySQL: lists of keys come in these lengths, filled up with their last, so that few statements are prepared.
@@ -23,7 +25,12 @@ const LENGTHS: [usize; 4] = [1, 16, 128, 1000];
 impl Query {
     /// Begins a statement.
     pub(super) fn new(dialect: Dialect, text: impl Into<String>) -> Self {
-        Self { dialect, text: text.into(), params: Vec::new() }
+        Self { dialect, text: text.into(), params: Vec::new(), begins_with_key: true }
+    }
+
+    /// What it selects first is no key, and may be anything.
+    pub(super) fn of_values(self) -> Self {
+        Self { begins_with_key: false, ..self }
     }
 
     /// Adds text: of ours, or names in quotes.

@@ -1,8 +1,8 @@
 //! Rows that cannot be synchronized as they stand.
 
-use rosterd::model::{SubscriptionStatus, UnusableRegistration};
-use rosterd::registrations::{Reading, RowChanges, WriteOutcome};
-use rusqlite::types::Value;
+use rosterd::model::{Interest, Key, SubscriptionStatus, UnusableRegistration, Value};
+use rosterd::registrations::{Reading, RowChanges, WriteOutcome, examine};
+use rusqlite::types::Value as Sql;
 
 use crate::fixture::{Fixture, Layout, at, check, email, id};
 
@@ -23,15 +23,15 @@ async fn problem(fixture: &Fixture) -> Option<String> {
 
 #[tokio::test]
 async fn an_unusable_row_names_its_column_and_not_the_address() {
-    let cases: [(&str, Value, &str); 8] = [
-        ("email", Value::Text("ada at alliance.test".to_owned()), "holds no usable address"),
-        ("email", Value::Text("ada@secret.test ben@secret.test".to_owned()), "holds no usable address"),
-        ("email", Value::Text(String::new()), "the address is empty"),
-        ("subscription", Value::Text("ja".to_owned()), "\"ja\""),
-        ("subscription", Value::Text("archived".to_owned()), "\"archived\""),
-        ("subscription", Value::Text("ada@secret.test".to_owned()), "something else than a status"),
-        ("subscription", Value::Text(" ".to_owned()), "holds no status"),
-        ("subscription_changed_at", Value::Text("last week".to_owned()), "something else than a time"),
+    let cases: [(&str, Sql, &str); 8] = [
+        ("email", Sql::Text("ada at alliance.test".to_owned()), "holds no usable address"),
+        ("email", Sql::Text("ada@secret.test ben@secret.test".to_owned()), "holds no usable address"),
+        ("email", Sql::Text(String::new()), "the address is empty"),
+        ("subscription", Sql::Text("ja".to_owned()), "\"ja\""),
+        ("subscription", Sql::Text("archived".to_owned()), "\"archived\""),
+        ("subscription", Sql::Text("ada@secret.test".to_owned()), "something else than a status"),
+        ("subscription", Sql::Text(" ".to_owned()), "holds no status"),
+        ("subscription_changed_at", Sql::Text("last week".to_owned()), "something else than a time"),
     ];
     for (column, value, part) in cases {
         check(async |fixture| {
@@ -89,6 +89,26 @@ async fn cells_of_interests_that_make_no_sense_stop_the_row() {
     let fixture = Fixture::new(Layout::Flags).await;
     fixture.site.run("UPDATE registrations SET africa = 'sometimes' WHERE id = 1");
     assert!(problem(&fixture).await.unwrap().contains("\"africa\""));
+}
+
+#[tokio::test]
+async fn bytes_are_taken_for_a_key_only_where_a_key_stands() {
+    let fixture = Fixture::new(Layout::Flags).await;
+    let cursor = fixture.register.cursor().await.unwrap();
+    let changes = fixture.register.changes(&cursor, 10).await.unwrap();
+    assert!(changes.is_some());
+    // Once they stopped every reading of changes, and every write of the cell.
+    fixture
+        .site
+        .run("UPDATE registrations SET updated_at = x'00ff', africa = CAST('yes' AS BLOB) WHERE id = 1");
+    assert_eq!(fixture.register.changes(&cursor, 10).await.unwrap(), None);
+    let seen = fixture.row(1).await;
+    let africa = Key::Interest(Interest::new("region", "Africa"));
+    let changes = RowChanges { values: [(africa, Value::Flag(false))].into(), ..RowChanges::default() };
+    let outcome = fixture.register.write(&seen, &changes).await.unwrap();
+    assert!(matches!(outcome, WriteOutcome::Written(_)), "{outcome:?}");
+    let report = examine(&fixture.place(), &fixture.mapping, &fixture.values).await.unwrap();
+    assert!(report.is_usable(), "{:?}", report.problems);
 }
 
 #[tokio::test]

@@ -27,7 +27,11 @@ impl Session for FileSession {
         let width = statement.column_count();
         let mut rows = statement.query(params_from_iter(&query.params))?;
         while let Some(row) = rows.next()? {
-            with(&cells(row, width)?)?;
+            if query.begins_with_key {
+                refuse_binary_key(row)?;
+            }
+            let cells: Vec<Cell<'_>> = (0..width).map(|place| cell(row, place)).collect::<Result<_, _>>()?;
+            with(&cells)?;
         }
         Ok(())
     }
@@ -79,13 +83,13 @@ impl Session for FileSession {
     }
 }
 
-/// The cells of a row. The first may be a key: no key is bytes.
-fn cells<'r>(row: &'r Row<'_>, width: usize) -> Result<Vec<Cell<'r>>, Fault> {
+/// No key is bytes.
+fn refuse_binary_key(row: &Row<'_>) -> Result<(), Fault> {
     if let ValueRef::Blob(_) = row.get_ref(0)? {
         let problem = "the key column holds binary keys; map a view that shows them as hex(…)";
         return Err(Fault::Mapping(problem.to_owned()));
     }
-    (0..width).map(|place| cell(row, place)).collect()
+    Ok(())
 }
 
 /// One cell; bytes that are no UTF-8 are replaced.
