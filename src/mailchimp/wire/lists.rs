@@ -76,15 +76,16 @@ pub struct CategoriesAnswer {
 }
 
 /// An interest category.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct CategoryRow {
     /// Its id.
+    #[serde(deserialize_with = "text::not_empty")]
     pub id: String,
     /// Its title.
+    #[serde(default)]
     pub title: String,
     /// `checkboxes`, `dropdown`, `radio` or `hidden`.
-    #[serde(rename = "type")]
+    #[serde(default, rename = "type")]
     pub kind: String,
 }
 
@@ -100,12 +101,13 @@ pub struct InterestsAnswer {
 }
 
 /// An interest.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct InterestRow {
     /// Its id.
+    #[serde(deserialize_with = "text::not_empty")]
     pub id: String,
     /// Its name.
+    #[serde(default)]
     pub name: String,
 }
 
