@@ -9,6 +9,7 @@
 
 pub mod field;
 mod journal;
+pub mod seldom;
 pub mod tally;
 
 use std::io::{self, IsTerminal};

@@ -31,6 +31,7 @@ use crate::clock::Clock;
 use crate::intake::{Letterbox, NotStored, Received};
 use crate::mailchimp::meter::Meter;
 use crate::state::State;
+use crate::telemetry::seldom::Seldom;
 use crate::web::api::Answers;
 use crate::worker::{self, Desk};
 
@@ -107,6 +108,10 @@ pub struct EventCounts {
     pub too_long: AtomicU64,
     /// Requests that were refused, forged calls among them.
     pub refused: AtomicU64,
+    /// Stale calls that the log does not tell of yet.
+    pub untold_stale: Seldom,
+    /// The same of calls that held no event.
+    pub untold_strange: Seldom,
 }
 
 /// Serves until told to stop; answers under way are finished first.

@@ -136,7 +136,7 @@ async fn flood(config: &Path, emails: &[String]) {
     let wall = begun.elapsed();
     drop(daemon);
     let taken: BTreeSet<&String> =
-        bodies.iter().zip(&answers).filter(|(_, (taken, _))| *taken).map(|(body, _)| body).collect();
+        emails.iter().zip(&answers).filter(|(_, (taken, _))| *taken).map(|(email, _)| email).collect();
     let mut times: Vec<Duration> = answers.into_iter().map(|(_, time)| time).collect();
     times.sort();
     let at = |share: usize| times[(times.len() - 1) * share / 1000].as_secs_f64() * 1000.0;
@@ -150,7 +150,7 @@ async fn flood(config: &Path, emails: &[String]) {
     let (begun, mut lost) = (Instant::now(), taken.len());
     while lost > 0 && begun.elapsed() < Duration::from_secs(60) {
         let kept = kept(config);
-        lost = taken.iter().filter(|body| !kept.contains(**body)).count();
+        lost = taken.iter().filter(|email| !kept.contains(**email)).count();
     }
     row("  of them lost across a kill -9", &lost.to_string(), "-", "0");
     // Whom they name is looked at before anything else is measured.
@@ -167,9 +167,10 @@ fn waiting(config: &Path) -> i64 {
     state.query_row("SELECT COUNT(*) FROM pending", [], |row| row.get(0)).unwrap()
 }
 
-/// The bodies that the state keeps.
+/// Whom the events name that the state keeps of the flood.
 fn kept(config: &Path) -> BTreeSet<String> {
     let state = Connection::open(config.with_file_name("state.db")).unwrap();
-    let mut statement = state.prepare("SELECT body FROM events WHERE instr(body, 'flood')").unwrap();
+    let sql = "SELECT json_extract(addresses, '$[0]') FROM events WHERE json_extract(details, '$.fired_at') = 'flood'";
+    let mut statement = state.prepare(sql).unwrap();
     statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
 }

@@ -14,7 +14,7 @@ use crate::aside::aside;
 use crate::clock::Clock;
 use crate::intake::content::open;
 use crate::intake::mention::names_any;
-use crate::intake::spool::{DAMAGED, UNFINISHED, is_unfinished};
+use crate::intake::spool::{UNFINISHED, is_unfinished};
 use crate::intake::{Spool, SpoolError};
 use crate::mailchimp::refusal::chain;
 use crate::model::EmailAddress;
@@ -30,7 +30,7 @@ impl Spool {
     /// [`SpoolError::Inaccessible`]: it cannot be told whether a file names them.
     pub fn forget(&self, addresses: &[EmailAddress]) -> Result<(), SpoolError> {
         let keys: Vec<String> = addresses.iter().map(EmailAddress::key).collect();
-        for folder in [self.folder().to_owned(), self.folder().join(DAMAGED)] {
+        for folder in [self.folder().to_owned(), self.damaged()] {
             let entries = match fs::read_dir(&folder) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 entries => entries.map_err(|source| inaccessible(&folder, source))?,
@@ -55,7 +55,7 @@ impl Spool {
     ///
     /// [`SpoolError::Inaccessible`].
     fn trim_damaged(&self, before: Timestamp) -> Result<usize, SpoolError> {
-        let folder = self.folder().join(DAMAGED);
+        let folder = self.damaged();
         let trim = || -> io::Result<usize> {
             let mut trimmed = 0;
             for entry in fs::read_dir(&folder)? {
@@ -148,7 +148,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let spool = Spool::beside(&directory.path().join("state.db"));
         assert_eq!(spool.trim_damaged(Timestamp::MAX).unwrap(), 0, "there is none");
-        let damaged = spool.folder().join(DAMAGED);
+        let damaged = spool.damaged();
         fs::create_dir_all(damaged.join("folder")).unwrap();
         fs::write(damaged.join("1"), "half").unwrap();
         let written =
@@ -178,7 +178,7 @@ mod tests {
         let (ada, ben) = ("type=x&data[email]=Ada%2Bx%40b.test", "type=x&data[email]=ben%40b.test");
         spool.put(&[event(ada), event(ben)]).unwrap();
         spool.put(&[event(r#"{"type":"upemail","data":{"merges":{"X":"\u0061da+x@b.test"}}}"#)]).unwrap();
-        let damaged = spool.folder().join(DAMAGED);
+        let damaged = spool.damaged();
         fs::create_dir(&damaged).unwrap();
         fs::write(damaged.join("1"), "half ADA+X@b.test\nanother\n\u{ff}").unwrap();
         fs::write(damaged.join("2"), "no event of ada%2bx@b.test").unwrap();

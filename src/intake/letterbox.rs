@@ -3,20 +3,17 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::aside::aside;
 use crate::intake::{Received, Spool};
 use crate::mailchimp::refusal::chain;
+use crate::telemetry::seldom::Seldom;
 
 /// How many may wait to be written down: more than there are connections.
 const WAITING: usize = 1_024;
 /// So much is written down at a time: what it takes in memory is bounded, and nobody waits for much more than their own.
 const BYTES_AT_A_TIME: usize = 1 << 20;
-
-/// What cannot be stored is told of so often, with how many there were since: whoever sends them by the thousand fills no log.
-const TOLD_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// An event could not be written down: whoever handed it in has to come again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +50,7 @@ pub fn keep_letterbox(spool: Spool, written: Arc<Notify>) -> (Letterbox, impl Fu
 }
 
 async fn keep(spool: Spool, written: Arc<Notify>, mut receiver: mpsc::Receiver<HandedIn>) {
-    let mut untold = Untold::default();
+    let untold = Seldom::default();
     while let Some(first) = receiver.recv().await {
         let mut answers = Vec::new();
         let mut events = Vec::new();
@@ -65,7 +62,7 @@ async fn keep(spool: Spool, written: Arc<Notify>, mut receiver: mpsc::Receiver<H
             answers.push(handed_in.answer);
             next = if bytes < BYTES_AT_A_TIME { receiver.try_recv().ok() } else { None };
         }
-        let stored = write_down(&spool, events, &mut untold).await;
+        let stored = write_down(&spool, events, &untold).await;
         if stored.is_ok() {
             written.notify_one();
         }
@@ -76,26 +73,7 @@ async fn keep(spool: Spool, written: Arc<Notify>, mut receiver: mpsc::Receiver<H
     }
 }
 
-/// Events that could not be stored and that the log does not tell of yet.
-#[derive(Debug, Default)]
-struct Untold {
-    events: usize,
-    told_at: Option<Timestamp>,
-}
-
-impl Untold {
-    /// Counts more; how many there are now, where they are to be told of.
-    fn add(&mut self, events: usize, now: Timestamp) -> Option<usize> {
-        self.events += events;
-        let is_due = self.told_at.is_none_or(|at| now.duration_since(at).abs() >= TOLD_EVERY);
-        is_due.then(|| {
-            self.told_at = Some(now);
-            std::mem::take(&mut self.events)
-        })
-    }
-}
-
-async fn write_down(spool: &Spool, events: Vec<Received>, untold: &mut Untold) -> Result<(), NotStored> {
+async fn write_down(spool: &Spool, events: Vec<Received>, untold: &Seldom) -> Result<(), NotStored> {
     let Some(now) = events.last().map(|event| event.at) else { return Ok(()) };
     let number = events.len();
     let spool = spool.clone();
@@ -113,6 +91,7 @@ async fn write_down(spool: &Spool, events: Vec<Received>, untold: &mut Untold) -
 #[cfg(test)]
 mod tests {
     use futures::future::join_all;
+    use jiff::Timestamp;
 
     use super::*;
     use crate::intake::Source;
@@ -154,13 +133,5 @@ mod tests {
         keeping.abort();
         assert!(keeping.await.unwrap_err().is_cancelled());
         assert_eq!(letterbox.hand_in(vec![event(1)]).await, Err(NotStored), "nobody empties the letterbox");
-    }
-
-    #[test]
-    fn what_cannot_be_stored_is_told_of_at_once_and_then_every_minute_with_their_number() {
-        let mut untold = Untold::default();
-        let now = Timestamp::UNIX_EPOCH;
-        assert_eq!([3, 2, 5].map(|events| untold.add(events, now)), [Some(3), None, None]);
-        assert_eq!([1, 1].map(|events| untold.add(events, now + TOLD_EVERY)), [Some(8), None]);
     }
 }

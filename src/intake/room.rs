@@ -8,8 +8,6 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::intake::spool::DAMAGED;
-
 /// How long a measurement holds, together with what was written since.
 const FRESH: SignedDuration = SignedDuration::from_secs(1);
 /// What the state keeps of a disk, and at most a fiftieth of a small one.
@@ -46,6 +44,8 @@ struct Measured {
     at: Timestamp,
     files: u64,
     bytes: u64,
+    /// Somebody was refused by it.
+    refused: bool,
 }
 
 impl Room {
@@ -61,18 +61,26 @@ impl Room {
         let bytes = sizes.iter().map(|size| *size as u64).sum::<u64>();
         let disk = rustix::fs::statvfs(folder)?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        if free < (bounds.reserve)(disk.f_blocks.saturating_mul(disk.f_frsize)).saturating_add(bytes) {
+        // Some file systems do not say how large they are.
+        let says = disk.f_blocks > 0;
+        if says && free < (bounds.reserve)(disk.f_blocks.saturating_mul(disk.f_frsize)).saturating_add(bytes)
+        {
             return Ok(Err(NoRoom::Disk { free }));
         }
         let mut measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_fresh = |there: Measured| now.duration_since(there.at).abs() < FRESH;
         let goes_in =
             |there: Measured| there.files + files <= bounds.files && there.bytes + bytes <= bounds.bytes;
+        if let Some(there) = measured.filter(|there| there.refused && is_fresh(*there)) {
+            return Ok(Err(NoRoom::Spool { files: there.files, bytes: there.bytes }));
+        }
         let mut there = match *measured {
-            Some(there) if now.duration_since(there.at).abs() < FRESH && goes_in(there) => there,
+            Some(there) if is_fresh(there) && goes_in(there) => there,
             // What was taken up since is not in the way.
             Some(_) | None => measure(folder, now)?,
         };
         if !goes_in(there) {
+            *measured = Some(Measured { refused: true, ..there });
             return Ok(Err(NoRoom::Spool { files: there.files, bytes: there.bytes }));
         }
         there.files += files;
@@ -82,14 +90,11 @@ impl Room {
     }
 }
 
-/// What lies in the folder itself, that which is being written included.
+/// What lies in the folder, that which is being written included.
 fn measure(folder: &Path, now: Timestamp) -> io::Result<Measured> {
-    let mut measured = Measured { at: now, files: 0, bytes: 0 };
+    let mut measured = Measured { at: now, files: 0, bytes: 0, refused: false };
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name() == DAMAGED {
-            continue;
-        }
         measured.files += 1;
         // One that is taken up meanwhile is no longer there.
         measured.bytes += entry.metadata().map_or(0, |metadata| metadata.len());
@@ -107,23 +112,24 @@ mod tests {
     fn what_lies_there_and_what_was_written_since_count_until_they_are_taken_up() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
-        let take = |room: &Room, bounds, sizes: &[usize]| {
-            room.take(path, bounds, sizes, Timestamp::UNIX_EPOCH).unwrap()
+        let start = Timestamp::UNIX_EPOCH;
+        let take = |room: &Room, sizes: &[usize], second| {
+            let bounds = Bounds { files: 3, bytes: 100, reserve: NOTHING };
+            room.take(path, bounds, sizes, start + SignedDuration::from_secs(second)).unwrap()
         };
         fs::write(path.join("1"), [0; 60]).unwrap();
-        fs::create_dir(path.join(DAMAGED)).unwrap();
-        let bounds = Bounds { files: 3, bytes: 100, reserve: NOTHING };
         let room = Room::default();
         let full = |files, bytes| Err(NoRoom::Spool { files, bytes });
-        assert_eq!(take(&room, bounds, &[41]), full(1, 60));
-        assert_eq!(take(&room, bounds, &[1, 1, 1]), full(1, 60));
-        assert_eq!(take(&room, bounds, &[20, 20]), Ok(()));
+        assert_eq!(take(&room, &[41], 0), full(1, 60));
+        assert_eq!(take(&room, &[1, 1, 1, 1], 1), full(1, 60));
+        assert_eq!(take(&room, &[20, 20], 2), Ok(()));
         for name in ["2", "3"] {
             fs::write(path.join(name), [0; 20]).unwrap();
         }
-        assert_eq!(take(&room, bounds, &[1]), full(3, 100), "within a second, and measured once more");
+        assert_eq!(take(&room, &[1], 2), full(3, 100), "within a second, and measured once more");
         fs::remove_file(path.join("1")).unwrap();
-        assert_eq!(take(&room, bounds, &[60]), Ok(()));
+        assert_eq!(take(&room, &[1], 2), full(3, 100), "not measured for everybody who is refused");
+        assert_eq!(take(&room, &[60], 3), Ok(()));
     }
 
     #[test]

@@ -15,11 +15,14 @@ use tempfile::NamedTempFile;
 use crate::intake::Received;
 use crate::intake::content::{Content, Passed, open, parse, read_up_to_limit};
 use crate::intake::room::{BOUNDS, Bounds, NoRoom, Room};
+use crate::state::lock::beside;
 use crate::state::owner::{folder_of, give_away};
 
 const ENDING: &str = ".spool";
-/// Where files go that cannot be read, inside the folder.
-pub(super) const DAMAGED: &str = "damaged";
+/// Where files go that cannot be read: beside the folder and not in it, where the group could put a link to anywhere.
+const DAMAGED: &str = ".damaged";
+/// Nobody but the owner writes there.
+const DAMAGED_MODE: u32 = 0o750;
 /// What is being written begins so, and is nobody's to read.
 pub(super) const UNFINISHED: &str = ".";
 /// The group may write, too: a receiver may be another user than the daemon.
@@ -87,14 +90,17 @@ pub struct Lying {
 impl Spool {
     /// The spool of the state at `state`.
     pub fn beside(state: &Path) -> Self {
-        let mut folder = state.as_os_str().to_owned();
-        folder.push(ENDING);
-        Self { folder: PathBuf::from(folder), bounds: BOUNDS, room: Arc::default() }
+        Self { folder: beside(state, ENDING), bounds: BOUNDS, room: Arc::default() }
     }
 
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The folder for what cannot be read.
+    pub fn damaged(&self) -> PathBuf {
+        beside(&self.folder, DAMAGED)
     }
 
     /// Writes events down: they are on the disk when this returns, or nobody reads them. Blocks.
@@ -116,12 +122,16 @@ impl Spool {
         self.make_folder().map_err(|source| self.inaccessible(source))?;
         let sizes: Vec<usize> = files.iter().map(|(_, text)| text.len()).collect();
         let taken = self.room.take(&self.folder, self.bounds, &sizes, now);
-        let path = || self.folder.clone();
         match taken.map_err(|source| self.inaccessible(source))? {
-            Err(NoRoom::Spool { files, bytes }) => Err(SpoolError::Full { path: path(), files, bytes }),
-            Err(NoRoom::Disk { free }) => Err(SpoolError::DiskFull { path: path(), free }),
+            Err(reason) => Err(self.full(reason)),
             Ok(()) => self.write(&files).map_err(|source| self.inaccessible(source)),
         }
+    }
+
+    /// Why an event would be refused now, where it would be. Blocks.
+    pub fn refuses(&self, now: Timestamp) -> Option<SpoolError> {
+        let taken = self.room.take(&self.folder, self.bounds, &[1], now).ok()?;
+        taken.err().map(|reason| self.full(reason))
     }
 
     /// Writes files that nobody reads before all of them are whole.
@@ -172,16 +182,7 @@ impl Spool {
     }
 
     fn make_folder(&self) -> io::Result<()> {
-        match DirBuilder::new().mode(FOLDER_MODE).create(&self.folder) {
-            Ok(()) => {
-                let (folder, parent) = (open(&self.folder)?, folder_of(&self.folder));
-                folder.set_permissions(Permissions::from_mode(FOLDER_MODE))?;
-                give_away(&folder, parent)?;
-                File::open(parent)?.sync_all()
-            }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error),
-        }
+        make(&self.folder, FOLDER_MODE)
     }
 
     /// The files that wait, oldest first. Blocks.
@@ -197,7 +198,7 @@ impl Spool {
             let name = entry.file_name();
             if is_unfinished(&name) {
                 self.clear_up(&entry, now);
-            } else if name != DAMAGED {
+            } else {
                 names.push(name);
             }
         }
@@ -243,29 +244,32 @@ impl Spool {
 
     /// Puts a file aside that cannot be read, for somebody to look at; says where it is. Blocks.
     pub(super) fn set_aside(&self, name: &OsString) -> io::Result<PathBuf> {
-        let to = self.make_aside()?.join(name);
+        let to = self.make_aside(name)?;
         fs::rename(self.folder.join(name), &to)?;
         Ok(to)
     }
 
-    /// The folder for what is put aside; no link to another one.
-    fn make_aside(&self) -> io::Result<PathBuf> {
-        let aside = self.folder.join(DAMAGED);
-        match fs::symlink_metadata(&aside) {
-            Ok(there) if there.is_dir() => Ok(aside),
-            Ok(_) => Err(ErrorKind::NotADirectory.into()),
-            Err(error) if error.kind() == ErrorKind::NotFound => fs::create_dir(&aside).map(|()| aside),
-            Err(error) => Err(error),
+    /// Where a file of this name goes that is put aside; what went there before stays.
+    fn make_aside(&self, name: &OsString) -> io::Result<PathBuf> {
+        let aside = self.damaged();
+        make(&aside, DAMAGED_MODE)?;
+        let mut to = aside.join(name);
+        let mut number = 1;
+        while to.try_exists()? {
+            number += 1;
+            to = beside(&aside.join(name), &format!(".{number}"));
         }
+        Ok(to)
     }
 
     /// Puts lines of a file aside, under the file's name; they are on the disk when this returns. Says where. Blocks.
     pub(super) fn set_lines_aside(&self, name: &OsString, lines: &[u8]) -> io::Result<PathBuf> {
-        let aside = self.make_aside()?;
+        let to = self.make_aside(name)?;
+        let aside = self.damaged();
         let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&aside)?;
         file.write_all(lines)?;
         file.as_file().sync_all()?;
-        let to = aside.join(name);
+        give_away(file.as_file(), &aside)?;
         file.persist(&to)?;
         File::open(&aside)?.sync_all()?;
         Ok(to)
@@ -275,13 +279,35 @@ impl Spool {
     pub fn lying(&self) -> Lying {
         let count = |folder: &Path| {
             let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-            names.filter(|name| !is_unfinished(name) && name != DAMAGED).count()
+            names.filter(|name| !is_unfinished(name)).count()
         };
-        Lying { waiting: count(&self.folder), damaged: count(&self.folder.join(DAMAGED)) }
+        Lying { waiting: count(&self.folder), damaged: count(&self.damaged()) }
+    }
+
+    fn full(&self, reason: NoRoom) -> SpoolError {
+        let path = self.folder.clone();
+        match reason {
+            NoRoom::Spool { files, bytes } => SpoolError::Full { path, files, bytes },
+            NoRoom::Disk { free } => SpoolError::DiskFull { path, free },
+        }
     }
 
     pub(super) fn inaccessible(&self, source: io::Error) -> SpoolError {
         SpoolError::Inaccessible { path: self.folder.clone(), source }
+    }
+}
+
+/// Makes a folder beside the state, where there is none yet.
+fn make(folder: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(folder) {
+        Ok(()) => {
+            let (made, parent) = (open(folder)?, folder_of(folder));
+            made.set_permissions(Permissions::from_mode(mode))?;
+            give_away(&made, parent)?;
+            File::open(parent)?.sync_all()
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -410,13 +436,16 @@ mod tests {
     fn a_full_spool_takes_nothing_more_until_something_is_taken_up() {
         let (_directory, spool) = spool();
         let spool = Spool { bounds: Bounds { files: 1, ..BOUNDS }, ..spool };
+        assert!(spool.refuses(at(1)).is_none());
+        let spool = Spool { room: Arc::default(), ..spool };
         spool.put(&[event(1, "body"), event(2, "body")]).unwrap();
         let refused = spool.put(&[event(3, "body")]).unwrap_err().to_string();
         assert!(refused.contains("state.db.spool is full (1 files, 0 KiB)"), "{refused}");
+        assert_eq!(spool.refuses(at(3)).unwrap().to_string(), refused);
         let waiting = spool.waiting(at(3)).unwrap();
         assert_eq!(waiting.len(), 1, "nothing of it is there");
         spool.remove(&waiting[0]).unwrap();
-        spool.put(&[event(3, "body")]).unwrap();
+        spool.put(&[event(5, "body")]).unwrap();
     }
 
     #[test]

@@ -67,6 +67,11 @@ impl State {
         .await
     }
 
+    /// Every address that the state knows a member by, former ones that the trail still names among them.
+    pub async fn addresses_of(&self, member: MemberId) -> Result<BTreeSet<EmailAddress>, StateError> {
+        self.call(move |connection| addresses(connection, member)).await
+    }
+
     /// The erasures of this address.
     pub async fn erasures_of(&self, address: EmailAddress) -> Result<Vec<Erasure>, StateError> {
         self.call(move |connection| {

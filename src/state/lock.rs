@@ -1,8 +1,8 @@
 //! One writer process: a lock of the operating system's that dies with the process.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -35,7 +35,14 @@ pub(crate) fn open(path: &Path) -> std::io::Result<File> {
     options.read(true).write(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     match options.clone().create_new(true).open(path) {
         Ok(file) => give_away(&file, folder_of(path)).map(|()| file),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(path),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let file = options.open(path)?;
+            let mode = file.metadata()?.mode();
+            if mode & 0o077 != 0 {
+                file.set_permissions(Permissions::from_mode(mode & 0o700))?;
+            }
+            Ok(file)
+        }
         Err(error) => Err(error),
     }
 }

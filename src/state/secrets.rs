@@ -88,14 +88,30 @@ fn keep(state: &Path, name: &str, secret: Option<&SecretString>, now: Timestamp)
         Some(secret) => secrets.insert(name.to_owned(), secret),
         None => secrets.remove(name),
     };
-    if was == secret {
+    let is_new = was != secret;
+    let n_outdated = drop_outdated(&mut secrets, now);
+    if !is_new && n_outdated == 0 {
         return Ok(());
     }
-    if let Some(was) = was {
+    if let Some(was) = was.filter(|_| is_new) {
         secrets.insert(before(name), was);
         secrets.insert(changed_at(name), now.to_string());
     }
     write(&path, &secrets).map_err(|source| inaccessible(&path, source))
+}
+
+/// Forgets what counts no more; says how many.
+fn drop_outdated(secrets: &mut BTreeMap<String, String>, now: Timestamp) -> usize {
+    let outdated = [CONFIGURED, TOLD].into_iter().filter(|name| {
+        let changed_at = secrets.get(&changed_at(name)).and_then(|at| at.parse::<Timestamp>().ok());
+        changed_at.is_some_and(|at| now.duration_since(at).abs() >= BOTH_COUNT)
+    });
+    let outdated: Vec<&str> = outdated.collect();
+    for name in &outdated {
+        secrets.remove(&before(name));
+        secrets.remove(&changed_at(name));
+    }
+    outdated.len()
 }
 
 fn before(name: &str) -> String {
@@ -213,6 +229,8 @@ mod tests {
         configure(Some("second"), 2);
         assert_eq!(known_beside(&state, Some("second"), 24), ["second", "first"]);
         assert_eq!(known_beside(&state, Some("second"), 25), ["second"]);
+        configure(Some("second"), 26);
+        assert!(!fs::read_to_string(secrets_path(&state)).unwrap().contains("first"), "it is kept no longer");
         configure(None, 30);
         assert_eq!(known(&state, 30), [""; 0], "it was taken away");
         keep_signing_secret(&state, &SecretString::from("told"), later(30 * 3_600)).unwrap();

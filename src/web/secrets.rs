@@ -11,6 +11,7 @@ use subtle::ConstantTimeEq;
 use crate::aside::aside;
 use crate::mailchimp::refusal::chain;
 use crate::state::signing_secrets;
+use crate::telemetry::seldom::Seldom;
 use crate::web::Web;
 
 /// Kept secrets are read again after this long: `provision` may have been told one.
@@ -31,7 +32,10 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// What Mailchimp may have signed with, as last read.
 #[derive(Debug, Default)]
-pub struct Signing(Mutex<Option<Kept>>);
+pub struct Signing {
+    kept: Mutex<Option<Kept>>,
+    untold: Seldom,
+}
 
 #[derive(Clone, Debug)]
 struct Kept {
@@ -42,7 +46,7 @@ struct Kept {
 impl Signing {
     /// All that are known.
     pub(super) async fn known(&self, web: &Web) -> Result<Arc<[SecretString]>, StatusCode> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let now = web.clock.now();
         // That there is none is never remembered: from the moment on that one is known, it counts.
         let is_fresh =
@@ -61,13 +65,15 @@ impl Signing {
             Ok(Ok(known)) => {
                 let secrets: Arc<[SecretString]> = known.into();
                 let kept = Kept { read_at: now, secrets: secrets.clone() };
-                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+                *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
                 return Ok(secrets);
             }
             Ok(Err(error)) => chain(&error),
             Err(error) => chain(&error),
         };
-        tracing::error!(error, "events are refused: what Mailchimp signs with cannot be read");
+        if let Some(events) = self.untold.add(1, now) {
+            tracing::error!(events, error, "events are refused: what Mailchimp signs with cannot be read");
+        }
         Err(StatusCode::SERVICE_UNAVAILABLE)
     }
 }

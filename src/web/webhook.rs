@@ -55,7 +55,9 @@ pub(super) async fn receive(
         Ok(Signature::Right) => (),
         Ok(Signature::Stale) => {
             web.events.stale.fetch_add(1, Ordering::Relaxed);
-            tracing::info!("an event was signed long ago: it is not acted on");
+            if let Some(events) = web.events.untold_stale.add(1, web.clock.now()) {
+                tracing::info!(events, "an event was signed long ago: it is not acted on");
+            }
             return StatusCode::OK;
         }
         Ok(Signature::Wrong) => {
@@ -73,7 +75,9 @@ pub(super) async fn receive(
         Ok(bodies) => bodies,
         Err(error) => {
             web.events.not_understood.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(error = error.to_string(), "Mailchimp sent what is no event");
+            if let Some(events) = web.events.untold_strange.add(1, web.clock.now()) {
+                tracing::warn!(events, error = error.to_string(), "Mailchimp sent what is no event");
+            }
             return StatusCode::OK;
         }
     };

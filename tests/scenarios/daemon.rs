@@ -178,6 +178,40 @@ fn a_wrong_configuration_at_a_reload_leaves_the_old_one_in_force() {
     check_log(&mut stage, &daemon);
 }
 
+#[test]
+fn a_signing_secret_that_is_replaced_at_a_reload_is_kept_and_one_that_never_came_into_force_is_not() {
+    let stage = stage();
+    std::fs::write(stage.path("path"), "0123456789abcdef").unwrap();
+    let web = |listen: &str| {
+        format!(
+            "{EVERY_SECOND}[web]\nlisten = \"{listen}\"\nwebhook_path_secret_file = \"path\"\nwebhook_signing_secret_file = \"signing\"\n"
+        )
+    };
+    let signing = |secret: &str| std::fs::write(stage.path("signing"), secret).unwrap();
+    signing("first-0123456789");
+    stage.configure(&web("127.0.0.1:0"));
+    let mut daemon = Daemon::start(&stage);
+    daemon.until_said("rosterd is running");
+    let kept = |stage: &Stage| {
+        let text = std::fs::read_to_string(stage.path("state.db.secrets")).unwrap();
+        let kept: std::collections::BTreeMap<String, String> = serde_json::from_str(&text).unwrap();
+        let name = "configured_webhook_signing_secret";
+        [name.to_owned(), format!("{name}_before")].map(|name| kept.get(&name).cloned().unwrap_or_default())
+    };
+    assert_eq!(kept(&stage), ["first-0123456789", ""]);
+    signing("second-0123456789");
+    daemon.signal("HUP");
+    daemon.until_said("the configuration was read again");
+    assert_eq!(kept(&stage), ["second-0123456789", "first-0123456789"]);
+    signing("third-0123456789");
+    stage.configure(&web("192.0.2.1:8420"));
+    daemon.signal("HUP");
+    daemon.until_said("the old configuration stays in force");
+    assert_eq!(kept(&stage), ["second-0123456789", "first-0123456789"]);
+    daemon.signal("INT");
+    assert_eq!(daemon.ended(), Some(0));
+}
+
 /// The website holds its register while the daemon wants to write an opt-out into it, for as long as this is kept.
 pub(crate) fn website_in_the_way(stage: &mut Stage, daemon: &mut Daemon) -> rusqlite::Connection {
     let website = rusqlite::Connection::open(stage.path("registrations.db")).unwrap();

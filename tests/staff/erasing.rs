@@ -1,6 +1,7 @@
 //! `member erase`.
 
 use rosterd::clock::Clock;
+use rosterd::intake::Spool;
 use rosterd::state::State;
 
 use crate::scene::{Scene, email};
@@ -27,7 +28,7 @@ async fn nobody_is_erased_without_a_yes() {
 async fn whoever_is_erased_is_gone_everywhere_and_stays_gone() {
     let scene = Scene::with(&["ada", "ben"]).await;
     // What nobody could read was put aside.
-    let damaged = scene.path("state.db.spool/damaged");
+    let damaged = scene.path("state.db.spool.damaged");
     std::fs::create_dir_all(&damaged).unwrap();
     std::fs::write(damaged.join("1"), format!("half of {}\nhalf of {}\n", email("ada"), email("ben")))
         .unwrap();
@@ -44,6 +45,43 @@ async fn whoever_is_erased_is_gone_everywhere_and_stays_gone() {
     assert!(scene.sandbox.member(&email("ben")).is_some());
     assert!(!mentions(&scene, &email("ada")), "the address came back into the state");
     scene.run(&["member", "erase", &email("ada"), "--yes"]).await.ended(1).complains("was erased on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_names_a_former_address_goes_too() {
+    let scene = Scene::with(&["ada"]).await;
+    scene.alter("UPDATE registrations SET email = 'new@alliance.test', subscription_changed_at = subscription_changed_at");
+    scene.run(&["sync"]).await.ended(0);
+    let damaged = scene.path("state.db.spool.damaged");
+    std::fs::create_dir_all(&damaged).unwrap();
+    std::fs::write(damaged.join("1"), format!("half of {}\n", email("ada"))).unwrap();
+    scene.run(&["member", "erase", &email("new"), "--yes"]).await.ended(0);
+    assert!(!damaged.join("1").exists());
+    assert!(!mentions(&scene, &email("ada")), "the former address is left in the state");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_taken_away_before_the_events_can_be() {
+    let scene = Scene::with(&["ada"]).await;
+    let turn = Spool::beside(&scene.path("state.db")).take_turn().unwrap();
+    let asked_before = scene.sandbox.counters().requests_total;
+    let address = email("ada");
+    let args = ["member", "erase", &address, "--yes"];
+    let watching = async {
+        // It has read both sides, and would delete the contact next.
+        let mut beat = tokio::time::interval(std::time::Duration::from_millis(5));
+        while scene.sandbox.counters().requests_total < asked_before + 3 {
+            beat.tick().await;
+        }
+        for _ in 0..20 {
+            beat.tick().await;
+        }
+        assert!(scene.sandbox.member(&address).is_some());
+        drop(turn);
+    };
+    let (ran, ()) = tokio::join!(scene.run(&args), watching);
+    ran.ended(0);
+    assert!(scene.sandbox.member(&address).is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

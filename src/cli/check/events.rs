@@ -16,14 +16,16 @@ pub(super) async fn findings(state: &Path) -> Vec<Finding> {
     let Lying { damaged, waiting: _ } = spool.lying();
     let damaged = (damaged > 0).then(|| {
         let problem = format!(
-            "{damaged} files of received events could not be read and lie in {}/damaged: look at them and remove them",
-            spool.folder().display()
+            "{damaged} files of received events could not be read and lie in {}: look at them and remove them",
+            spool.damaged().display()
         );
         Finding::notice("[state] path", problem)
     });
-    let Ok(Some(state)) = remembered(state).await else { return damaged.into_iter().collect() };
     let now = Clock::System.now();
-    let Ok(arrivals) = arrivals(&state, now).await else { return damaged.into_iter().collect() };
+    let refuses = spool.refuses(now).map(|error| Finding::notice("[state] path", error.to_string()));
+    let of_spool: Vec<Finding> = damaged.into_iter().chain(refuses).collect();
+    let Ok(Some(state)) = remembered(state).await else { return of_spool };
+    let Ok(arrivals) = arrivals(&state, now).await else { return of_spool };
     let last = match &arrivals {
         Arrivals { last: Some(event), .. } => format!(
             "the last event came {} ({} UTC, {} by {})",
@@ -35,5 +37,5 @@ pub(super) async fn findings(state: &Path) -> Vec<Finding> {
         Arrivals { last: None, .. } => "no event has come yet".to_owned(),
     };
     let warning = arrivals.warning().map(|warning| Finding::notice(KEY, warning));
-    damaged.into_iter().chain([Finding::notice(KEY, last)]).chain(warning).collect()
+    of_spool.into_iter().chain([Finding::notice(KEY, last)]).chain(warning).collect()
 }

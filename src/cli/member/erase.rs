@@ -128,7 +128,8 @@ async fn find(cycle: &Cycle, schema: &AudienceSchema, email: &EmailAddress) -> R
     rows.extend(trio.local.iter().map(|row| row.id.clone()));
     rows.extend(trio.base.iter().flat_map(|base| base.rows.keys().cloned()));
     let contacts = contacts(cycle, schema, trio, email).await?;
-    let mut addresses = BTreeSet::from([email.clone()]);
+    let mut addresses = cycle.state.addresses_of(trio.id).await.map_err(Fault::failed)?;
+    addresses.insert(email.clone());
     addresses.extend(trio.local.iter().map(|row| row.email.clone()));
     addresses.extend(contacts.iter().map(|contact| contact.email.clone()));
     addresses.extend(trio.base.iter().filter_map(|base| Some(base.contact.as_ref()?.1.clone())));

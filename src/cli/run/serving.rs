@@ -96,12 +96,12 @@ impl Serving {
 
     /// Goes by this configuration from now on. Where its address cannot be had, everything stays as it was.
     pub(super) async fn follow(&mut self, settings: &Settings) -> Result<(), Fault> {
-        keep_secret(settings, &self.web.state).await?;
         let asked = asked(settings);
         let now = self.open.as_ref().map(|open| open.asked);
         let stays = asked == now || (self.given.0.is_some() && asked.is_some() && now.is_some());
-        if !stays {
-            let new = self.given.listen(settings).await?;
+        let new = if stays { None } else { Some(self.given.listen(settings).await?) };
+        keep_secret(settings, &self.web.state).await?;
+        if let Some(new) = new {
             let new = new.map(|listening| Open::on(listening, &self.web)).transpose()?;
             if let Some(old) = std::mem::replace(&mut self.open, new) {
                 old.end().await;
