@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::cycle::Cycle;
 use crate::mailchimp::meter::Meter;
 use crate::worker::{Desk, Health, Rhythm, work};
@@ -112,8 +113,8 @@ pub async fn run(
             ended = signals.next() => break ended,
             () = &mut worker => return Ended::Stopped,
             _ = turns.changed() => supervisor.status(&turns.borrow_and_update()),
-            _ = steps.changed() => (),
-            () = meter.moved() => (),
+            _ = steps.changed() => stepped(health, &cycle.clock),
+            () = meter.moved() => stepped(health, &cycle.clock),
         }
         supervisor.alive();
     };
@@ -134,6 +135,14 @@ pub async fn run(
         }
         (_, ended) => ended,
     }
+}
+
+/// Notes that the cycle took a step. Nobody is woken for it, us neither.
+fn stepped(health: &watch::Sender<Health>, clock: &Clock) {
+    health.send_if_modified(|health| {
+        health.moved(clock.now());
+        false
+    });
 }
 
 /// Tells the worker to stop and waits for it, but not for ever; hears meanwhile whether the process is to end, too.

@@ -97,6 +97,10 @@ pub struct Operations {
 pub struct Health {
     /// Turns of the loop since the start, those that only wait included: where this stands still, it hangs.
     pub turns: u64,
+    /// Since when a cycle is under way, where one is.
+    pub began_at: Option<Timestamp>,
+    /// When a cycle last took a step: a page, a write, an exchange with Mailchimp.
+    pub moved_at: Option<Timestamp>,
     /// Cycles that ended since the start.
     pub cycles: u64,
     /// The same by what they read and how they ended, with how long they took.
@@ -206,6 +210,11 @@ async fn wait(cycle: &Cycle, pause: Duration, beat: Duration, health: &watch::Se
 pub async fn one_cycle(cycle: &Cycle, rhythm: Rhythm, desk: &Desk, health: &watch::Sender<Health>) {
     let full_failed = health.borrow().full_failed;
     let began = cycle.clock.now();
+    // Nobody is woken for it: the end is what they wait for.
+    health.send_if_modified(|health| {
+        health.began_at = Some(began);
+        false
+    });
     let asked = desk.take();
     let (scope, result) = match due(cycle, rhythm, full_failed).await {
         Ok(due) => {
@@ -242,10 +251,16 @@ impl Health {
         (self.failures, self.error) = (0, None);
     }
 
+    /// A cycle took a step.
+    pub fn moved(&mut self, now: Timestamp) {
+        self.moved_at = Some(now);
+    }
+
     /// Takes up how a cycle ended.
     fn take_up(&mut self, scope: Scope, result: Result<Report, CycleError>, now: Timestamp, took: Duration) {
         self.turns += 1;
         self.cycles += 1;
+        self.began_at = None;
         let end = match result {
             Ok(report) => {
                 self.operations.add(&report);

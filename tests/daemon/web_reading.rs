@@ -1,7 +1,12 @@
 //! What the HTTP interface reads of the state, beside whoever writes it.
 
+use std::time::Duration;
+
+use rosterd::cycle::Cycle;
+use rosterd::daemon::{self, Signals, Surroundings};
 use rosterd::reconcile::policy::Policy;
 use rosterd::state::Pause;
+use rosterd::worker::Rhythm;
 
 use crate::served::Served;
 use crate::world::World;
@@ -42,4 +47,26 @@ async fn who_scrapes_at_the_same_time_is_told_the_same() {
         told.iter().all(|(status, said)| *status == 200 && said.contains("rosterd_members 20")),
         "{told:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_steps_of_a_cycle_are_known_to_whoever_asks_whether_it_goes_on() {
+    let world = World::adopted(Policy::default(), |world| world.register_many(20)).await;
+    world.clock.release();
+    world.later(0);
+    let mut surroundings = Surroundings::default();
+    let mut health = surroundings.health.subscribe();
+    let cycle = Cycle { progress: surroundings.desk.progress().clone(), ..world.cycle.clone() };
+    let soon = Duration::from_millis(10);
+    let rhythm = Rhythm { interval: soon, full_interval: soon, beat: soon, look: None };
+    let mut signals = Signals::listen().unwrap();
+    let seen = tokio::time::timeout(Duration::from_secs(120), async {
+        tokio::select! {
+            ended = daemon::run(&cycle, rhythm, &mut surroundings, &mut signals) => panic!("{ended:?}"),
+            seen = health.wait_for(|health| health.moved_at.is_some()) => seen.unwrap().clone(),
+        }
+    });
+    let seen = seen.await.unwrap();
+    assert!(seen.moved_at <= Some(world.clock.now()), "{seen:?}");
+    assert!(seen.began_at.is_some() || seen.cycles > 0, "{seen:?}");
 }
