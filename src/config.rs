@@ -150,6 +150,21 @@ impl StateConfig {
     }
 }
 
+impl AlertsConfig {
+    /// Reads who is to be told, and where the state is, of a file in which everything else may be wrong; `None` where nobody
+    /// is named, or these two are wrong themselves.
+    pub fn load(path: &Path, environment: &dyn Environment) -> Option<(Self, StateConfig)> {
+        let text = read_file(path).ok()?;
+        let table = parse_toml(path, &text).ok()?;
+        let document = Document::new(path, &text, environment);
+        let mut root = document.root(&table);
+        let state = root.table("state", state::read).flatten();
+        let alerts = root.optional_table("alerts", alerts::read).flatten();
+        document.verdict().ok()?;
+        alerts.zip(state)
+    }
+}
+
 impl RegisterLocation {
     /// Reads where a register is from one line of `[registrations]`, for whoever is about to write the file.
     ///

@@ -1,6 +1,7 @@
 //! The daemon: the worker until a signal says stop, then an orderly end.
 
 mod alerts;
+mod last_words;
 mod supervisor;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::mailchimp::meter::Meter;
 use crate::worker::{Desk, Health, Rhythm, work};
 
 pub use alerts::Alerts;
+pub use last_words::{Afterwards, forget_the_end, tell_of_the_end};
 pub use supervisor::Supervisor;
 
 /// The operations under way are finished within this long after a signal, or left to the next start to look into: with

@@ -4,6 +4,7 @@ mod answers;
 mod serving;
 mod start;
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::Cli;
@@ -12,15 +13,50 @@ use crate::cli::run::serving::{Given, Listening, Serving};
 use crate::cli::run::start::Start;
 use crate::cli::wiring::Settings;
 use crate::clock::Clock;
+use crate::config::{AlertsConfig, ProcessEnvironment, locate};
 use crate::control::{self, ControlSocket};
 use crate::cycle::{Cycle, forget_schema_age};
-use crate::daemon::{self, Alerts, Ended, Signals, Surroundings};
+use crate::daemon::{
+    self, Afterwards, Alerts, Ended, Signals, Surroundings, forget_the_end, tell_of_the_end,
+};
 use crate::mailchimp::refusal::chain;
-use crate::state::State;
+use crate::state::{State, StateError};
 use crate::worker::{Desk, LOOK_EVERY, Rhythm};
 
-/// Runs until SIGTERM or SIGINT; SIGHUP reads the configuration again, and a wrong one leaves the old in force.
+/// Runs until SIGTERM or SIGINT; SIGHUP reads the configuration again, and a wrong one leaves the old in force. Whoever is to
+/// be told of what is wrong is told of an end that is no such signal's, too.
 pub(super) async fn run(cli: &Cli) -> Result<Ending, Fault> {
+    let ended = until_told(cli).await;
+    // By the file as it stands: whatever else is wrong with it may be why the daemon ends.
+    let path = locate(cli.config.as_deref(), &ProcessEnvironment);
+    if let Some((alerts, state)) = AlertsConfig::load(&path, &ProcessEnvironment) {
+        match &ended {
+            Ok(_) => forget_the_end(&state.path).await,
+            Err(fault) => last_words(&alerts, &state.path, fault).await,
+        }
+    }
+    ended
+}
+
+async fn last_words(alerts: &AlertsConfig, state: &Path, fault: &Fault) {
+    let afterwards = match fault {
+        // Whoever holds the state does the work, and tells what is wrong with it.
+        Fault::Failed(error) if matches!(error.downcast_ref(), Some(StateError::Locked { .. })) => return,
+        Fault::Failed(_) => Afterwards::StartedAgain,
+        Fault::Usage(_) => Afterwards::Left,
+    };
+    let said = format!("{:#}", fault.error());
+    let told = tell_of_the_end(alerts, state, &said, afterwards, Clock::System.now());
+    match Signals::listen() {
+        Ok(mut signals) => tokio::select! {
+            () = told => (),
+            () = signals.stop() => (),
+        },
+        Err(_) => told.await,
+    }
+}
+
+async fn until_told(cli: &Cli) -> Result<Ending, Fault> {
     let mut settings = Settings::load(cli)?;
     let given = Given::take()?;
     let mut signals = Signals::listen().map_err(Fault::failed)?;

@@ -1,11 +1,12 @@
-//! Alerts: a command of ops is run when something is held, when no cycle can work, or when none has worked for a while.
+//! Alerts: a command of ops is run when something is held, when no cycle can work, or when none has worked for a while; of
+//! a daemon that ends by itself `last_words` tells.
 //!
 //! It gets one JSON object on its standard input, none of our secrets in its environment, and a limited time. What it was
 //! told of it is not told of again before long, and it never runs oftener than the configuration allows; what comes up
 //! meanwhile is told of together.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -61,13 +62,15 @@ impl Drop for Alerts {
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-enum Trouble {
+pub(super) enum Trouble {
     /// A person must decide.
     Held { id: String, class: String, count: u64, since: Timestamp, next: String },
     /// No cycle can work until somebody mends what is wrong.
     Fatal { error: String, next: String },
     /// No cycle has worked since then, the start or the last one that did.
     Silent { since: Timestamp, error: Option<String>, next: String },
+    /// The daemon could not go on.
+    Ended { error: String, next: String },
 }
 
 impl Trouble {
@@ -77,22 +80,30 @@ impl Trouble {
             Self::Held { id, .. } => format!("held {id}"),
             Self::Fatal { error, .. } => format!("fatal {error}"),
             Self::Silent { .. } => "silent".to_owned(),
+            Self::Ended { error, .. } => format!("ended {error}"),
         }
     }
 }
 
 /// What the command is given.
 #[derive(Debug, Serialize)]
-struct Message<'m> {
+pub(super) struct Message<'m> {
     at: Timestamp,
     version: &'static str,
-    state: &'m std::path::Path,
+    state: &'m Path,
     alerts: &'m [Trouble],
+}
+
+impl<'m> Message<'m> {
+    /// What is wrong now, with the daemon of this state.
+    pub(super) fn new(at: Timestamp, state: &'m Path, alerts: &'m [Trouble]) -> Self {
+        Self { at, version: env!("CARGO_PKG_VERSION"), state, alerts }
+    }
 }
 
 /// Why the command did not do its work.
 #[derive(Debug, thiserror::Error)]
-enum CommandError {
+pub(super) enum CommandError {
     #[error("the command cannot be run")]
     Unrunnable(#[source] std::io::Error),
     #[error("the command did not end within {} s", .0.as_secs())]
@@ -140,8 +151,7 @@ impl Guard {
             return Ok(());
         }
         self.memory.ran_at = Some(now);
-        let message =
-            Message { at: now, version: env!("CARGO_PKG_VERSION"), state: &self.path, alerts: &due };
+        let message = Message::new(now, &self.path, &due);
         match tell(terms, &message).await {
             Ok(()) => {
                 tracing::info!(alerts = due.len(), "ops were told");
@@ -190,7 +200,7 @@ impl Memory {
 }
 
 /// How long ago something was told; nothing is recent because the clock was set back.
-fn age(moment: Timestamp, now: Timestamp) -> Duration {
+pub(super) fn age(moment: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(moment)).unwrap_or(Duration::MAX)
 }
 
@@ -207,7 +217,7 @@ async fn holds(state: &State) -> Result<Vec<Trouble>, StateError> {
 }
 
 /// Runs the command with `message` on its standard input.
-async fn tell(terms: &AlertsConfig, message: &Message<'_>) -> Result<(), CommandError> {
+pub(super) async fn tell(terms: &AlertsConfig, message: &Message<'_>) -> Result<(), CommandError> {
     let mut command = Command::new(&terms.program);
     command.args(&terms.arguments).env_clear().envs(terms.path.iter().map(|path| ("PATH", path)));
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
@@ -305,8 +315,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_fails_hangs_or_is_not_there_is_told_apart() {
-        let message =
-            Message { at: at(0), version: "0", state: std::path::Path::new("state.db"), alerts: &[] };
+        let message = Message::new(at(0), Path::new("state.db"), &[]);
         let run = async |program: &str, arguments: &[&str], timeout| {
             let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
             let terms = AlertsConfig { program: program.into(), arguments, timeout, ..terms() };

@@ -85,3 +85,25 @@ fn that_nothing_works_for_a_while_is_told_and_a_command_that_fails_is_run_again(
     daemon.signal("TERM");
     assert_eq!(daemon.ended(), Some(0));
 }
+
+#[test]
+fn a_start_that_fails_is_told_once_until_it_was_mended() {
+    // Nobody was told: ops hear only of a daemon that is up.
+    let stage = stage();
+    let wrong = "[privacy]\nlog_addresses = 3\n";
+    let told = listening(&stage, wrong);
+    let starts = || Daemon::start_as(command(&stage)).ended();
+    let times = || std::fs::read_to_string(&told).unwrap().lines().count();
+    assert_eq!((starts(), times()), (Some(2), 1));
+    let alerts = first(&told);
+    assert_eq!((&alerts[0]["kind"], &alerts[0]["next"]), (&"ended".into(), &"rosterd check".into()));
+    assert!(alerts[0]["error"].as_str().unwrap().contains("[privacy] log_addresses"), "{alerts:?}");
+    assert_eq!((starts(), times()), (Some(2), 1));
+    listening(&stage, "");
+    let mut mended = Daemon::start_as(command(&stage));
+    mended.until_said("cycle.kind");
+    mended.signal("TERM");
+    assert_eq!(mended.ended(), Some(0));
+    listening(&stage, wrong);
+    assert_eq!((starts(), times()), (Some(2), 2));
+}
