@@ -178,3 +178,29 @@ fn most_connections() -> usize {
     let most: usize = line.split_whitespace().nth(3).unwrap().parse().unwrap_or(usize::MAX);
     most.saturating_sub(900).min(1_000)
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_is_taken_as_it_is_written_and_leads_nowhere_else() {
+    let served = served().await;
+    let paths = [
+        "/webhook/../metrics",
+        "/webhook/%2e%2e/metrics",
+        "/webhook/..%2fmetrics",
+        "//metrics",
+        "/./metrics",
+        "/metrics/",
+        "/METRICS",
+        "/healthz%00",
+        "/api/v1/../../metrics",
+        "/api/v1/openapi.json/..",
+    ];
+    for path in paths {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).await.unwrap();
+        let status = heard.split(' ').nth(1).unwrap();
+        assert!(matches!(status, "400" | "401" | "404"), "{path}: {heard}");
+    }
+}

@@ -62,6 +62,22 @@ async fn what_is_no_event_is_refused_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_spool_refuses_an_event_and_check_says_so() {
+    let scene = Scene::with(&["ada"]).await;
+    scene.pipe(&["event"], event("profile", "ada")).await.ended(0);
+    let spool = scene.path("state.db.spool");
+    for number in spooled(&scene)..100_000 {
+        std::fs::File::create(spool.join(format!("{number}"))).unwrap();
+    }
+    let refused = scene.pipe(&["event"], event("profile", "ada")).await.ended(1);
+    refused.complains("is full (100000 files").complains("send the event again");
+    assert_eq!(spooled(&scene), 100_000);
+    expect_events(&scene);
+    let checked = scene.run(&["check"]).await;
+    assert!(checked.out.contains("is full (100000 files"), "{}", checked.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_is_erased_does_not_come_back_with_an_event_that_waited() {
     let scene = Scene::with(&["ada", "ben"]).await;
     scene.pipe(&["event"], event("profile", "ada")).await.ended(0);
