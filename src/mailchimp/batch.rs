@@ -21,6 +21,7 @@ use crate::mailchimp::schema::AudienceSchema;
 use crate::mailchimp::transport::{Method, Response};
 use crate::mailchimp::wire::member::MemberRow;
 use crate::mailchimp::wire::reading::{Dictionary, Sighting};
+use crate::mailchimp::wire::text;
 use crate::mailchimp::wire::writing;
 use crate::model::Contact;
 
@@ -206,7 +207,7 @@ fn sighting(answer: RawAnswer, dictionary: &Dictionary) -> Result<Sighting, Audi
         let response = Response { status, content_type, date: None, headers: Vec::new(), body };
         return Err(refusal::sort(asked, &response));
     }
-    let row: MemberRow<'_> = serde_json::from_slice(&body)
+    let row: MemberRow<'_> = text::object(&body)
         .map_err(|error| asked.unreadable(format!("{:?} in an answer of a batch", error.classify())))?;
     dictionary.read(&row).map_err(|error| asked.unreadable(chain(&error)))
 }

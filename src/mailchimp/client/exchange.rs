@@ -25,6 +25,7 @@ use crate::mailchimp::transport::Method;
 use crate::mailchimp::transport::Request;
 use crate::mailchimp::transport::Response;
 use crate::mailchimp::transport::Transport;
+use crate::mailchimp::wire::text;
 
 /// What stands in a segment of a path as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -76,11 +77,13 @@ pub(crate) struct Answer {
 impl Answer {
     /// Reads the body; an unreadable answer to a write leaves its effect unknown.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, AudienceError> {
-        serde_json::from_slice(&self.response.body).map_err(|error| {
-            // The error's own words may quote the body: say where and of which kind only.
-            let (line, column, kind) = (error.line(), error.column(), error.classify());
-            self.asked.unreadable(format!("line {line}, column {column}: {kind:?}"))
-        })
+        text::object(&self.response.body).map_err(|error| self.unreadable(&error))
+    }
+
+    /// The error's own words may quote the body: says where and of which kind only.
+    fn unreadable(&self, error: &serde_json::Error) -> AudienceError {
+        let (line, column, kind) = (error.line(), error.column(), error.classify());
+        self.asked.unreadable(format!("line {line}, column {column}: {kind:?}"))
     }
 
     /// Takes an answer that need not say anything: what says something else than JSON does not come from the API, and
@@ -89,7 +92,8 @@ impl Answer {
         if self.response.body.trim_ascii().is_empty() {
             return Ok(());
         }
-        self.json::<IgnoredAny>().map(|_| ())
+        let read = serde_json::from_slice::<IgnoredAny>(&self.response.body);
+        read.map(|_| ()).map_err(|error| self.unreadable(&error))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Renames are followed, what vanished is switched off, and every oddity is said.
 
 use super::*;
+use crate::mailchimp::wire::lists::FieldOptions;
 use crate::model::MergeTag;
 
 /// Merge fields of the audience, the number and tag that are found, the warning.
@@ -17,7 +18,7 @@ fn tag(text: &str) -> MergeTag {
 }
 
 fn field_row(merge_id: i64, tag: &str, kind: &str) -> MergeFieldRow {
-    MergeFieldRow { merge_id, tag: tag.to_owned(), kind: kind.to_owned(), ..MergeFieldRow::default() }
+    MergeFieldRow { merge_id, tag: tag.to_owned(), kind: kind.to_owned(), options: FieldOptions::default() }
 }
 
 fn category_row(id: &str, title: &str, kind: &str) -> CategoryRow {

@@ -40,18 +40,18 @@ pub struct MergeFieldsAnswer {
 }
 
 /// A merge field of the audience.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct MergeFieldRow {
     /// Its unchanging number.
     pub merge_id: i64,
     /// Its tag.
+    #[serde(default)]
     pub tag: String,
     /// Its type.
-    #[serde(rename = "type")]
+    #[serde(default, rename = "type")]
     pub kind: String,
     /// Its options.
-    #[serde(deserialize_with = "text::null_is_empty")]
+    #[serde(default, deserialize_with = "text::null_is_empty")]
     pub options: FieldOptions,
 }
 
