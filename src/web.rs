@@ -12,23 +12,24 @@ mod health;
 mod metrics;
 mod requests;
 mod secrets;
+mod storing;
 mod webhook;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::intake::{Letterbox, NotStored, Received};
+use crate::intake::Letterbox;
 use crate::mailchimp::meter::Meter;
 use crate::state::State;
 use crate::telemetry::seldom::Seldom;
@@ -112,6 +113,8 @@ pub struct EventCounts {
     pub untold_stale: Seldom,
     /// The same of calls that held no event.
     pub untold_strange: Seldom,
+    /// Whether the disk did not answer when it was last waited for.
+    pub disk_hangs: AtomicBool,
 }
 
 /// Serves until told to stop; answers under way are finished first.
@@ -135,18 +138,8 @@ fn router(web: Web) -> Router {
 }
 
 impl Web {
-    /// Stores events; the status says whether they are on the disk.
-    async fn store(&self, events: Vec<Received>) -> StatusCode {
-        let number = u64::try_from(events.len()).unwrap_or(u64::MAX);
-        match self.letterbox.hand_in(events).await {
-            Ok(()) => {
-                self.events.stored.fetch_add(number, Ordering::Relaxed);
-                StatusCode::OK
-            }
-            Err(NotStored) => {
-                self.events.not_stored.fetch_add(number, Ordering::Relaxed);
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-        }
+    /// How long ago something was; nothing was long ago because the clock was set back.
+    fn since(&self, moment: Timestamp) -> Duration {
+        Duration::try_from(self.clock.now().duration_since(moment)).unwrap_or_default()
     }
 }

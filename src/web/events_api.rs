@@ -9,12 +9,14 @@ use crate::intake::{Received, Source};
 use crate::mailchimp::webhook::split;
 use crate::web::Web;
 use crate::web::secrets::{are_equal, bearer};
+use crate::web::storing::Call;
 
 /// A thousand events of a thousand bytes.
 const BODY_BYTES: usize = 1 << 20;
 
 /// Receives events: all of them are on the disk when this answers with a success, or none is taken.
 pub(super) async fn receive(State(web): State<Web>, headers: HeaderMap, request: Request) -> Response {
+    let call = Call::begins(&web);
     if let Err(status) = may_post(&web, &headers) {
         let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
         return if status == StatusCode::UNAUTHORIZED {
@@ -33,7 +35,7 @@ pub(super) async fn receive(State(web): State<Web>, headers: HeaderMap, request:
     };
     let (at, number) = (web.clock.now(), bodies.len());
     let received = bodies.into_iter().map(|body| Received { source: Source::Api, at, body }).collect();
-    match web.store(received).await {
+    match web.store(received, body, call).await {
         StatusCode::OK => answer(StatusCode::OK, &json!({ "stored": number })),
         status => answer(status, &json!({ "error": "the events could not be stored: post them again" })),
     }

@@ -13,6 +13,7 @@ use crate::intake::{Received, Source};
 use crate::mailchimp::webhook::{SIGNATURE_HEADER, Signature, check_signature, split};
 use crate::web::Web;
 use crate::web::secrets::are_equal;
+use crate::web::storing::Call;
 
 /// What Mailchimp sends has a few thousand bytes; a hundred long fields and groups have less than this.
 const BODY_BYTES: usize = 256 << 10;
@@ -37,9 +38,10 @@ pub(super) async fn receive(
         return StatusCode::NOT_FOUND;
     }
     let signature = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
-    let known = match web.signing.known(&web).await {
-        Ok(known) => known,
-        Err(status) => return status,
+    let call = Call::begins(&web);
+    let known = match call.waits_for(&web, web.signing.known(&web)).await {
+        Ok(Ok(known)) => known,
+        Ok(Err(status)) | Err(status) => return status,
     };
     // Nor of what cannot be right whatever it is.
     if signature.is_none() && !known.is_empty() {
@@ -51,7 +53,7 @@ pub(super) async fn receive(
         Ok(body) => body,
         Err(status) => return status,
     };
-    match signed(&web, &known, signature, &body.bytes).await {
+    match signed(&web, &known, signature, &body.bytes, call).await {
         Ok(Signature::Right) => (),
         Ok(Signature::Stale) => {
             web.events.stale.fetch_add(1, Ordering::Relaxed);
@@ -82,7 +84,8 @@ pub(super) async fn receive(
         }
     };
     let at = web.clock.now();
-    web.store(bodies.into_iter().map(|body| Received { source: Source::Webhook, at, body }).collect()).await
+    let received = bodies.into_iter().map(|body| Received { source: Source::Webhook, at, body }).collect();
+    web.store(received, body, call).await
 }
 
 fn is_ours(web: &Web, secret: &str) -> bool {
@@ -97,13 +100,14 @@ async fn signed(
     known: &[SecretString],
     header: Option<&str>,
     body: &[u8],
+    call: Call,
 ) -> Result<Signature, StatusCode> {
     let check = |known: &[SecretString]| check_signature(header, body, known, web.clock.now());
     if known.is_empty() {
         return Ok(Signature::Right);
     }
     match check(known) {
-        Signature::Wrong => Ok(check(&web.signing.known_afresh(web).await?)),
+        Signature::Wrong => Ok(check(&call.waits_for(web, web.signing.known_afresh(web)).await??)),
         shown => Ok(shown),
     }
 }

@@ -91,6 +91,17 @@ impl Served {
         Spool::beside(self.world.cycle.state.path())
     }
 
+    /// The same interface once more, over a disk on which nothing is ever written down.
+    pub(crate) async fn hanging(&self) -> Hanging {
+        let (letterbox, keeping) = keep_letterbox(self.spool(), Arc::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let web = Web { letterbox, ..self.web.clone() };
+        tokio::spawn(web::serve(listener, web, stop.clone()));
+        Hanging { address, http: self.http.clone(), _keeping: Box::pin(keeping), _stop: stop.drop_guard() }
+    }
+
     /// Changes what the configuration says.
     pub(crate) fn configure(&self, change: impl FnOnce(&mut Terms)) {
         self.terms.send_modify(change);
@@ -178,6 +189,22 @@ impl Served {
             }
         };
         tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+    }
+}
+
+/// The interface over a disk that hangs.
+pub(crate) struct Hanging {
+    address: SocketAddr,
+    http: reqwest::Client,
+    _keeping: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
+    _stop: DropGuard,
+}
+
+impl Hanging {
+    /// The status of an answer to a POST with a token for events.
+    pub(crate) async fn post(&self, path: &str, body: &str) -> u16 {
+        let request = self.http.post(format!("http://{}{path}", self.address)).bearer_auth(EVENTS_TOKEN);
+        answer(request.body(body.to_owned())).await.0
     }
 }
 

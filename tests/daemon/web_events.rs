@@ -1,5 +1,8 @@
 //! Events that others forward: who may, in which form, and what a program can do while no daemon runs.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use rosterd::intake::{Received, Source};
@@ -8,7 +11,7 @@ use rosterd::reconcile::policy::Policy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::served::{API_TOKEN, EVENTS_TOKEN, Served};
+use crate::served::{API_TOKEN, EVENTS_TOKEN, PATH_SECRET, Served};
 use crate::world::World;
 
 const PATH: &str = "/api/v1/events";
@@ -168,7 +171,23 @@ async fn bodies_that_are_still_coming_take_no_more_room_than_there_is_for_all() 
     drop(answers);
     let form = format!("type=campaign&data[id]={}", "1".repeat(100));
     let room = async { while post(&served, EVENTS_TOKEN, &form).await.0 != 200 {} };
-    tokio::time::timeout(std::time::Duration::from_secs(30), room).await.expect("no room was made");
+    tokio::time::timeout(Duration::from_secs(30), room).await.expect("no room was made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_hangs_has_whoever_sends_events_come_again() {
+    // They were answered 408 after as long as Mailchimp waits, as if they had been too slow.
+    let served = served().await;
+    let hanging = served.hanging().await;
+    let webhook = format!("/webhook/{PATH_SECRET}");
+    let form = "type=campaign&data[id]=1";
+    let begun = Instant::now();
+    let answers = futures::join!(hanging.post(PATH, form), hanging.post(&webhook, form));
+    assert_eq!(answers, (503, 503));
+    assert!(begun.elapsed() < Duration::from_secs(9), "Mailchimp has given up by then");
+    let counted = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let events = &served.web.events;
+    assert_eq!((counted(&events.stored), counted(&events.not_stored)), (0, 2));
 }
 
 /// A thousand, or as many as this machine lets a process have beside the other end of them.
