@@ -5,6 +5,7 @@
 
 mod problem;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
 
 use crate::mailchimp::refusal::chain;
 use crate::web::Web;
@@ -27,8 +29,8 @@ use crate::worker::{CycleWanted, Stage, Ticket};
 /// A request for a cycle: room for some thousands of addresses.
 const BODY_BYTES: usize = 256 << 10;
 
-/// A cycle that takes longer than this is answered for before it has ended: the connection is not kept for as long as one
-/// may take.
+/// What takes longer than this from the beginning of a request, a cycle or a decision, is answered for before it has ended:
+/// less than a request has (`ANSWERED_WITHIN`), so that nothing that was begun is answered as if it were not.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What is offered, for programs that read that.
@@ -116,11 +118,12 @@ async fn description() -> Response {
 
 /// Asks for a cycle, and answers with its report; with 202 where it has not ended by then.
 async fn sync(State(web): State<Web>, request: Request) -> Result<Response, Problem> {
+    let began = web.clock.now();
     let wanted = wanted(&web, request.into_body()).await?;
     let asked = wanted.ask(&web.desk, &web.state, web.clock.now()).await;
     let mut ticket = asked.map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, chain(&error)))?;
     tracing::info!("a cycle is asked for by another program");
-    match tokio::time::timeout(PATIENCE, end(&mut ticket)).await {
+    match tokio::time::timeout(PATIENCE.saturating_sub(web.since(began)), end(&mut ticket)).await {
         Ok(Some(Stage::Ended(Ok(report)))) => Ok(answer(StatusCode::OK, &json!(report))),
         Ok(Some(Stage::Ended(Err(failure)))) => {
             // A mistake of the configuration is ours, and stays until somebody mends it.
@@ -175,15 +178,46 @@ async fn member(State(web): State<Web>, Path(name): Path<String>) -> Result<Resp
 }
 
 async fn approve(State(web): State<Web>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let decided = web.answers.decide(&id, Verdict::Approve).await?;
     // It is carried out at once, not at the next tick.
-    web.desk.bell().ring();
-    Ok(answer(StatusCode::OK, &decided))
+    let bell = web.desk.bell().clone();
+    decided(PATIENCE, web.answers, id, Verdict::Approve, move || bell.ring()).await
 }
 
 async fn reject(State(web): State<Web>, Path(id): Path<String>) -> Result<Response, Problem> {
     // Nothing begins by it: what it lists stays back.
-    Ok(answer(StatusCode::OK, &web.answers.decide(&id, Verdict::Reject).await?))
+    decided(PATIENCE, web.answers, id, Verdict::Reject, || ()).await
+}
+
+/// Decides, whether or not whoever asked waits for it: a decision that was begun is never cut off, and what follows it
+/// follows. With 202 where it has not ended by then.
+async fn decided(
+    patience: Duration,
+    answers: Arc<dyn Answers>,
+    id: String,
+    verdict: Verdict,
+    then: impl FnOnce() + Send + 'static,
+) -> Result<Response, Problem> {
+    let (answer_of, answered) = oneshot::channel();
+    tokio::spawn(async move {
+        let decided = answers.decide(&id, verdict).await;
+        if decided.is_ok() {
+            then();
+        }
+        match answer_of.send(decided) {
+            Ok(()) => (),
+            Err(Ok(_)) => tracing::info!("a hold was decided when nobody waited for it any more"),
+            Err(Err(Untold::Unknown(error) | Untold::Over(error) | Untold::Failed(error))) => {
+                tracing::warn!(error, "a hold could not be decided, and nobody waited for it any more");
+            }
+        }
+    });
+    match tokio::time::timeout(patience, answered).await {
+        Ok(Ok(decided)) => Ok(answer(StatusCode::OK, &decided?)),
+        Ok(Err(_)) => {
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon ends before it was decided"))
+        }
+        Err(_) => Ok(answer(StatusCode::ACCEPTED, &json!({ "accepted": true }))),
+    }
 }
 
 fn answer(status: StatusCode, body: &Value) -> Response {
@@ -194,7 +228,59 @@ fn answer(status: StatusCode, body: &Value) -> Response {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use tokio::sync::Notify;
+
     use super::*;
+    use crate::worker::Bell;
+
+    /// Decides once it may.
+    #[derive(Debug, Default)]
+    struct Slow(Notify);
+
+    #[async_trait]
+    impl Answers for Slow {
+        async fn status(&self) -> Result<Value, Untold> {
+            Err(Untold::Failed(String::new()))
+        }
+
+        async fn member(&self, _: &str) -> Result<Value, Untold> {
+            Err(Untold::Failed(String::new()))
+        }
+
+        async fn decide(&self, _: &str, _: Verdict) -> Result<Value, Untold> {
+            self.0.notified().await;
+            Ok(json!({}))
+        }
+    }
+
+    /// Longer than anything takes here.
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_decision_that_takes_long_is_answered_for_and_carried_out() {
+        // It was cut off where it stood and answered 408: decided or not, and if so with nobody called.
+        let (slow, bell) = (Arc::new(Slow::default()), Bell::default());
+        let approve = |patience| {
+            let ring = bell.clone();
+            decided(patience, slow.clone(), "1".to_owned(), Verdict::Approve, move || ring.ring())
+        };
+        let answered = approve(Duration::from_millis(20)).await.unwrap();
+        assert_eq!(answered.status(), StatusCode::ACCEPTED);
+        slow.0.notify_one();
+        tokio::time::timeout(LONG, bell.rung()).await.unwrap();
+        slow.0.notify_one();
+        assert_eq!(approve(LONG).await.unwrap().status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a_decision_is_carried_out_though_whoever_asked_hangs_up() {
+        let (slow, bell) = (Arc::new(Slow::default()), Bell::default());
+        let ring = bell.clone();
+        let asked = decided(LONG, slow.clone(), "1".to_owned(), Verdict::Approve, move || ring.ring());
+        assert!(tokio::time::timeout(Duration::from_millis(20), asked).await.is_err());
+        slow.0.notify_one();
+        tokio::time::timeout(LONG, bell.rung()).await.unwrap();
+    }
 
     #[test]
     fn every_route_is_described_and_nothing_else() {
