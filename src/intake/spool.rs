@@ -166,7 +166,8 @@ impl Spool {
         Ok(file)
     }
 
-    /// Creates the folder where it is not there yet, and proves that events can be written into it and read from it. Blocks.
+    /// Creates the folder where it is not there yet, and proves that events can be written into it, read from it and taken up.
+    /// Blocks.
     ///
     /// # Errors
     ///
@@ -178,7 +179,8 @@ impl Spool {
             open(written.path())?;
             fs::read_dir(&self.folder).map(drop)
         };
-        proven().map_err(|source| self.inaccessible(source))
+        proven().map_err(|source| self.inaccessible(source))?;
+        self.take_turn().map(drop)
     }
 
     fn make_folder(&self) -> io::Result<()> {

@@ -34,7 +34,7 @@ fn what_root_keeps_beside_the_state_is_the_daemons_to_read_and_write() {
         return;
     }
     let mut stage = stage();
-    for name in ["state.db", "state.db-wal", "state.db-shm", "state.db.lock"] {
+    for name in ["state.db", "state.db-wal", "state.db-shm", "state.db.lock", "state.db.spool.lock"] {
         let _ = std::fs::remove_file(stage.path(name));
     }
     let _ = std::fs::remove_dir_all(stage.path("state.db.spool"));
@@ -55,12 +55,16 @@ fn what_root_keeps_beside_the_state_is_the_daemons_to_read_and_write() {
     assert_eq!(own.ended(), Some(0), "{:?}", own.log);
 
     // What it cannot use all the same it names, with the way out.
-    let root = Command::new("chown").arg("0:0").arg(secrets_path(&stage.path("state.db"))).status();
-    assert!(root.unwrap().success());
-    let mut closed = daemon(&stage);
-    assert_eq!(closed.ended(), Some(1));
-    let said = closed.log.concat();
-    assert!(said.contains("state.db.secrets") && said.contains("rosterd provision"), "{said}");
+    let secrets = secrets_path(&stage.path("state.db"));
+    for (file, says) in [(secrets, "rosterd provision"), (stage.path("state.db.spool.lock"), "owns it")] {
+        let chown = |owner| Command::new("chown").arg(owner).arg(&file).status().unwrap().success();
+        assert!(chown("0:0"));
+        let mut closed = daemon(&stage);
+        assert_eq!(closed.ended(), Some(1));
+        let said = closed.log.concat();
+        assert!(said.contains(file.file_name().unwrap().to_str().unwrap()) && said.contains(says), "{said}");
+        assert!(chown("65534:65534"));
+    }
 }
 
 /// How many events the state keeps.
