@@ -38,7 +38,7 @@ pub use crate::config::environment::{
 };
 pub use crate::config::guard::{GuardConfig, Limit};
 pub use crate::config::mailchimp::MailchimpConfig;
-pub use crate::config::mapping::{InterestConfig, InterestTarget, MergeFieldConfig};
+pub use crate::config::mapping::{FieldSource, InterestConfig, InterestTarget, MergeFieldConfig};
 pub use crate::config::privacy::PrivacyConfig;
 pub use crate::config::problem::{ConfigErrors, Problem};
 pub use crate::config::registrations::{RegisterLocation, RegistrationsConfig};

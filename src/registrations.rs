@@ -22,6 +22,7 @@ mod query;
 mod read;
 mod register;
 mod report;
+mod resolve;
 mod server;
 mod sqlite;
 mod statements;

@@ -106,6 +106,7 @@ impl Register {
         let values = MappedValues {
             fields: BTreeMap::from([(tag(), "first_name".to_owned())]),
             dimensions: ["topic", "region"].map(Dimension::new).into(),
+            ..MappedValues::default()
         };
         let register = stage::run(open_sqlite(&path, &parsed, &values)).unwrap();
         Self { mapping, site, register, _directory: directory }

@@ -1,8 +1,8 @@
 //! The parts of the configuration that speak of both sides, as each side's adapter takes them.
 
-use crate::config::{InterestConfig, InterestTarget, MergeFieldConfig};
+use crate::config::{FieldSource, InterestConfig, InterestTarget, MergeFieldConfig};
 use crate::mailchimp::schema::{AudienceMapping, DimensionTarget};
-use crate::reconcile::policy::WorkingGroup;
+use crate::reconcile::policy::{Direction, WorkingGroup};
 use crate::registrations::mapping::MappedValues;
 
 /// Merge fields, dimensions and working groups.
@@ -19,10 +19,20 @@ pub(super) struct Mapped<'c> {
 impl Mapped<'_> {
     /// The columns and dimensions, for the register.
     pub(super) fn values(&self) -> MappedValues {
-        MappedValues {
-            fields: self.merge_fields.iter().map(|field| (field.tag.clone(), field.column.clone())).collect(),
+        let mut values = MappedValues {
             dimensions: self.interests.iter().map(|interest| interest.dimension.clone()).collect(),
+            ..MappedValues::default()
+        };
+        for MergeFieldConfig { source, tag, direction } in self.merge_fields {
+            match source {
+                FieldSource::Column(column) => drop(values.fields.insert(tag.clone(), column.clone())),
+                FieldSource::Constant(text) => drop(values.constants.insert(tag.clone(), text.clone())),
+            }
+            if *direction == Direction::ToMailchimp {
+                values.read_only.insert(tag.clone());
+            }
         }
+        values
     }
 
     /// What is asked of the audience.

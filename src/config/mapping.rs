@@ -8,15 +8,24 @@ use crate::config::values;
 use crate::model::{Dimension, MergeTag};
 use crate::reconcile::policy::Direction;
 
-/// A column of the register and the merge field it is kept in step with.
+/// A value of the register and the merge field it is kept in step with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MergeFieldConfig {
-    /// The register's column.
-    pub column: String,
+    /// Where the value comes from.
+    pub source: FieldSource,
     /// The audience's merge tag.
     pub tag: MergeTag,
     /// Which way it travels.
     pub direction: Direction,
+}
+
+/// Where the value of a merge field comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldSource {
+    /// A column of the register.
+    Column(String),
+    /// The configuration: everybody's is this one.
+    Constant(String),
 }
 
 /// A dimension of interests and where it stands in the audience.
@@ -49,7 +58,12 @@ pub(crate) struct Mapped {
 
 /// Reads one `[[merge_field]]`.
 pub(crate) fn read_merge_field(section: &mut Section<'_>, mapped: &mut Mapped) -> Option<MergeFieldConfig> {
-    let column = section.require("column", values::text);
+    let column = section.read("column", values::text);
+    let constant = section.read("value", values::text);
+    if section.has("column") == section.has("value") {
+        let keys = ["column", "value"].map(str::to_owned).to_vec();
+        section.problem(if section.has("column") { "value" } else { "column" }, &Mistake::ExactlyOne(keys));
+    }
     let tag = section.require("tag", |value| {
         let tag = MergeTag::parse(&values::text(value)?)?;
         if tag.as_str() == "EMAIL" { Err(Mistake::AddressField) } else { Ok(tag) }
@@ -59,15 +73,23 @@ pub(crate) fn read_merge_field(section: &mut Section<'_>, mapped: &mut Mapped) -
         ("to_mailchimp", Direction::ToMailchimp),
         ("to_local", Direction::ToLocal),
     ];
-    let direction = section.read("direction", |value| values::word(value, &directions)).unwrap_or_default();
+    let given = section.read("direction", |value| values::word(value, &directions));
+    let direction = match (&constant, given) {
+        (Some(_), None | Some(Direction::ToMailchimp)) => Direction::ToMailchimp,
+        (Some(_), Some(Direction::Both | Direction::ToLocal)) => {
+            section.problem("direction", &Mistake::ConstantDirection);
+            Direction::ToMailchimp
+        }
+        (None, given) => given.unwrap_or_default(),
+    };
     if column.as_ref().is_some_and(|column| !mapped.columns.insert(column.to_lowercase())) {
         section.problem("column", &Mistake::Twice(column.clone().unwrap_or_default()));
     }
     if tag.as_ref().is_some_and(|tag| !mapped.tags.insert(tag.clone())) {
         section.problem("tag", &Mistake::Twice(tag.as_ref().map(MergeTag::to_string).unwrap_or_default()));
     }
-    let (column, tag) = (column?, tag?);
-    Some(MergeFieldConfig { column, tag, direction })
+    let source = column.map(FieldSource::Column).or(constant.map(FieldSource::Constant))?;
+    Some(MergeFieldConfig { source, tag: tag?, direction })
 }
 
 /// Notes a merge field whose column holds the address or the consent: those travel by their own rules.
@@ -76,11 +98,12 @@ pub(crate) fn refuse_reserved(section: &Section<'_>, field: &MergeFieldConfig, m
     let named = |name: &'static str| {
         columns.and_then(|columns| columns.get(name)).and_then(toml::Value::as_str).unwrap_or(name)
     };
-    let is = |name| field.column.eq_ignore_ascii_case(named(name));
+    let FieldSource::Column(column) = &field.source else { return };
+    let is = |name| column.eq_ignore_ascii_case(named(name));
     if is("email") {
         section.problem("column", &Mistake::AddressField);
     } else if is("subscription") || is("subscription_changed_at") || is("unsubscribed_at") {
-        section.problem("column", &Mistake::ConsentField(field.column.clone()));
+        section.problem("column", &Mistake::ConsentField(column.clone()));
     }
 }
 

@@ -71,6 +71,8 @@ pub(crate) enum Mistake {
     AddressField,
     #[error("`{}` is kept by the consent rule and is no merge field", .0)]
     ConsentField(String),
+    #[error("a value that is always the same travels to_mailchimp and not back")]
+    ConstantDirection,
     #[error("a dimension's name must not hold a colon, which parts it from the interest in rules")]
     DimensionColon,
     #[error("`{prefix}` and the tags of dimension `{dimension}` cannot be told apart")]

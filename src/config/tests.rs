@@ -9,7 +9,7 @@ use std::path::Path;
 use super::*;
 use crate::config::environment::CREDENTIALS_VARIABLE;
 use crate::model::{Interest, MergeTag};
-use crate::reconcile::policy::Prefer;
+use crate::reconcile::policy::{Direction, Prefer};
 
 /// A configuration with nothing wrong and nothing more than it needs.
 const LEAST: &str = r#"

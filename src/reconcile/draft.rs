@@ -8,8 +8,9 @@ use crate::model::{EmailAddress, Key, Registration, SubscriptionStatus, Value};
 use crate::reconcile::consent::{self, Decision, LocalWord, Question, RemoteWord, Verdict};
 use crate::reconcile::groups::{groups_of, tags_of};
 use crate::reconcile::meeting;
+use crate::reconcile::merge::direction;
 use crate::reconcile::plan::{Class, Conflict, Meeting, MemberPlan, Operation, Planned, Reason, Tombstone};
-use crate::reconcile::policy::Policy;
+use crate::reconcile::policy::{Direction, Policy};
 use crate::reconcile::trio::{Base, Standing, Trio};
 use crate::reconcile::values::{Values, local_values, remote_values, unknown_interests};
 
@@ -156,7 +157,7 @@ impl<'a> Draft<'a> {
                 Some(contact) => Operation::LocalCreate {
                     email: contact.email.clone(),
                     changed_at,
-                    values: filled(&self.desired),
+                    values: self.filled(Direction::ToMailchimp),
                     standing,
                 },
                 None => return,
@@ -197,12 +198,19 @@ impl<'a> Draft<'a> {
         Operation::RemoteCreate {
             email,
             decided,
-            values: filled(&self.desired),
+            values: self.filled(Direction::ToLocal),
             group_tags: tags_of(self.policy, &groups),
             signup_ip: proof.and_then(|row| row.signup_ip.clone()).filter(|ip| !ip.is_empty()),
             signup_at,
             standing,
         }
+    }
+
+    /// The values that say something, but for those that travel in this direction alone.
+    fn filled(&self, but: Direction) -> BTreeMap<Key, Value> {
+        let says = |(key, value): &(&Key, &Value)| !value.is_empty() && direction(key, self.policy) != but;
+        let filled = self.desired.iter().filter(says);
+        filled.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     /// Links the base with what is there: rows that are new to it, and the contact.
@@ -281,13 +289,4 @@ impl<'a> Draft<'a> {
 
 fn raises_locally(status: SubscriptionStatus) -> bool {
     matches!(status, SubscriptionStatus::Subscribed | SubscriptionStatus::Pending)
-}
-
-/// The values that say something.
-fn filled(values: &Values) -> BTreeMap<Key, Value> {
-    values
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
 }

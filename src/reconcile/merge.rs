@@ -149,7 +149,8 @@ pub fn agree(key: &Key, local: &Value, remote: &Value, policy: &Policy) -> bool 
             && kind.agree(local.as_text(), remote.as_text()))
 }
 
-fn direction(key: &Key, policy: &Policy) -> Direction {
+/// Which way a value travels.
+pub(super) fn direction(key: &Key, policy: &Policy) -> Direction {
     match key {
         Key::Field(tag) => policy.fields.get(tag).map(|rule| rule.direction).unwrap_or_default(),
         Key::Choice(_) | Key::Interest(_) => Direction::Both,

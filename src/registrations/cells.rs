@@ -143,7 +143,8 @@ pub(super) fn new_cells(
         }
     }
     for (tag, column) in layout.fields.iter().filter(|(_, column)| !column.is_generated) {
-        match new.values.get(&Key::Field(tag.clone())).map(Value::as_text) {
+        let said = new.values.get(&Key::Field(tag.clone())).map(Value::as_text);
+        match said.filter(|_| !layout.read_only.contains(tag)) {
             Some(text) if !text.is_empty() => sets.push((column.clone(), Cell::owned(text))),
             _ if !column.nullable && !column.has_default => sets.push((column.clone(), Cell::owned(""))),
             _ => (),

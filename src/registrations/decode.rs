@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::model::{
-    EmailAddress, Interest, InterestSet, Registration, RegistrationId, SubscriptionStatus,
+    EmailAddress, Interest, InterestSet, MergeFields, Registration, RegistrationId, SubscriptionStatus,
     UnusableRegistration,
 };
 use crate::registrations::Reading;
@@ -49,7 +49,9 @@ pub(super) fn read_row<'a>(layout: &Layout, cells: impl IntoIterator<Item = Cell
     let (email, status) = (take(), take());
     let [note, url, membership, changed_at, ip, signup_at, created_at, updated_at] =
         optional(layout).map(|column| column.map(|column| (column, take())));
-    let fields = layout.fields.keys().map(|tag| (tag.clone(), take().text().into_owned())).collect();
+    let mut fields: MergeFields =
+        layout.fields.keys().map(|tag| (tag.clone(), take().text().into_owned())).collect();
+    fields.extend(layout.constants.clone());
     let sync_note = note.map(|(_, cell)| cell.text().into_owned());
     let times = Times { changed_at, signup_at, created_at, updated_at };
     let unusable = |problem: String, said: Said| {

@@ -1,6 +1,6 @@
 //! A look at a register for `check`: every problem at once, and its first rows.
 
-use crate::model::Dimension;
+use crate::model::{Dimension, MergeTag};
 use crate::registrations::catalogue::{Column, Kind, Zone};
 use crate::registrations::fault::Fault;
 use crate::registrations::layout::{InterestPlace, Standing};
@@ -57,7 +57,8 @@ pub(super) fn try_to_write(link: &Link<'_>) -> Result<(), Fault> {
     columns.extend(layout.subscription_changed_at.as_ref());
     columns.extend(layout.preferences_url.as_ref());
     columns.extend(layout.sync_note.as_ref());
-    columns.extend(layout.fields.values());
+    let is_written = |(tag, _): &(&MergeTag, &Column)| !layout.read_only.contains(*tag);
+    columns.extend(layout.fields.iter().filter(is_written).map(|(_, column)| column));
     columns.retain(|column| !column.is_generated);
     let sets: Vec<String> = columns
         .iter()
@@ -154,7 +155,9 @@ fn generated(link: &Link<'_>) -> Vec<MappingProblem> {
         let problem = format!("{}, and Rosterd has to write it", said(column));
         Some(MappingProblem::error(&format!("registrations.columns.{key}"), problem))
     });
-    let fields = layout.fields.iter().filter(|(_, column)| column.is_generated).map(|(tag, column)| {
+    let fields =
+        layout.fields.iter().filter(|(tag, column)| column.is_generated && !layout.read_only.contains(*tag));
+    let fields = fields.map(|(tag, column)| {
         let problem = format!("{}: set direction = \"to_mailchimp\"", said(column));
         MappingProblem::notice(&format!("merge_field {tag}"), problem)
     });

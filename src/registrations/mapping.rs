@@ -170,6 +170,10 @@ pub struct GroupMapping {
 pub struct MappedValues {
     /// The column of each merge field.
     pub fields: BTreeMap<MergeTag, String>,
+    /// Those that are never written.
+    pub read_only: BTreeSet<MergeTag>,
+    /// The merge fields of which everybody's value is this one.
+    pub constants: BTreeMap<MergeTag, String>,
     /// The dimensions that are kept in step; interests of others are neither read nor touched.
     pub dimensions: BTreeSet<Dimension>,
 }

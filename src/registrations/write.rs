@@ -240,17 +240,11 @@ fn row_sets(link: &Link<'_>, row: &Registration, changes: &RowChanges) -> Result
         sets.extend(status_sets(link, row, *status, *changed_at)?);
     }
     for (key, value) in values {
-        if let Key::Field(tag) = key {
-            let Some(column) = layout.fields.get(tag) else {
-                return Err(Fault::Refused(format!("no column is mapped for {tag}")));
-            };
-            if row.fields.get(tag).map(String::as_str) != Some(value.as_text()) {
-                if column.is_generated {
-                    let said = format!("the column {:?} is generated and cannot be written", column.name);
-                    return Err(Fault::Refused(said));
-                }
-                sets.push((column.clone(), text_or_nothing(column, value.as_text())));
-            }
+        if let Key::Field(tag) = key
+            && row.fields.get(tag).map(String::as_str) != Some(value.as_text())
+        {
+            let column = layout.writable(tag).map_err(Fault::Refused)?;
+            sets.push((column.clone(), text_or_nothing(column, value.as_text())));
         }
     }
     for (column, now, text) in [

@@ -144,6 +144,7 @@ impl Fixture {
         let values = MappedValues {
             fields: BTreeMap::from([(tag("FNAME"), name.to_owned())]),
             dimensions: ["topic", "region"].map(Dimension::new).into(),
+            ..MappedValues::default()
         };
         let mapping: RegisterMapping = toml::from_str(mapping(layout)).unwrap();
         let register = open(&place, &mapping, &values).await.unwrap();

@@ -99,7 +99,7 @@ impl Listed {
         let mapping: RegisterMapping =
             toml::from_str("table = 'people'\n[interests]\nlayout = 'list'\ncolumns = { topic = 'topics' }")
                 .unwrap();
-        let values = MappedValues { fields: BTreeMap::new(), dimensions: [Dimension::new("topic")].into() };
+        let values = MappedValues { dimensions: [Dimension::new("topic")].into(), ..MappedValues::default() };
         let register = open(&database.place(), &mapping, &values).await.unwrap();
         Self { form, site, register, _database: database }
     }

@@ -3,6 +3,7 @@
 
 mod changes;
 mod examining;
+mod fields;
 mod fixture;
 mod lists;
 mod odd_rows;

@@ -75,6 +75,7 @@ scenarios! {
     an_edit_in_the_preference_center_reaches_the_register
     an_emptied_register_is_held
     an_unusable_address_gets_a_note
+    columns_that_are_read_and_values_that_are_always_the_same
     edits_on_both_sides_meet
     joining_and_leaving_a_working_group
     leaving_by_the_link_holds

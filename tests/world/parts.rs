@@ -108,6 +108,7 @@ pub(crate) fn values() -> MappedValues {
     MappedValues {
         fields: FIELDS.map(|(tag, column)| (MergeTag::parse(tag).unwrap(), column.to_owned())).into(),
         dimensions: [Dimension::new("topic")].into(),
+        ..MappedValues::default()
     }
 }
 

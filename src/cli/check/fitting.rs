@@ -7,7 +7,7 @@ use crate::cli::fit::{
 };
 use crate::cli::mapped::Mapped;
 use crate::cli::output::counted;
-use crate::config::InterestTarget;
+use crate::config::{FieldSource, InterestTarget};
 use crate::model::{Dimension, Interest, Key};
 
 /// How many interests of one category are named one by one.
@@ -168,7 +168,15 @@ fn misfits(mapped: &Mapped<'_>, rows: &Rows) -> Vec<Finding> {
         let Some(misfits) = rows.misfits.get(&field.tag) else { continue };
         let Some(first) = misfits.first.as_ref().filter(|_| misfits.unfit > 0) else { continue };
         let key = format!("[merge_field] tag {:?}", field.tag.as_str());
-        let (column, held, unfit, filled) = (&field.column, misfits.held(), misfits.unfit, misfits.filled);
+        let (held, unfit, filled) = (misfits.held(), misfits.unfit, misfits.filled);
+        let column = match &field.source {
+            FieldSource::Column(column) => column,
+            FieldSource::Constant(text) => {
+                let problem = format!("the audience's field holds {held}, and {text:?} does not fit");
+                findings.push(Finding::error(key, format!("{problem}; map another field or value")));
+                continue;
+            }
+        };
         let problem = format!(
             "the audience's field holds {held}, and {unfit} of {filled} values in column {column:?} do not fit (the first \
              in row {first})"

@@ -1,7 +1,7 @@
 //! What would be created, in the words in which it is printed before and after.
 
 use crate::cli::fit::{Lacking, MAX_MERGE_TAG, WebhookPlace, WebhookStep};
-use crate::config::MergeFieldConfig;
+use crate::config::{FieldSource, MergeFieldConfig};
 
 /// What the audience lacks, the webhook among it.
 #[derive(Clone, Debug)]
@@ -76,9 +76,13 @@ pub(super) fn webhook_line(place: &WebhookPlace, step: &WebhookStep) -> String {
     format!("webhook {}{what}", place.shown)
 }
 
-/// What members read beside the field on their forms: `first_name` is `First name`.
+/// What members read beside the field on their forms: the column `first_name` is `First name`, the tag `SOURCE` of a value that
+/// is always the same `Source`.
 pub(super) fn label(field: &MergeFieldConfig) -> String {
-    let words = field.column.replace(['_', '-'], " ");
+    let words = match &field.source {
+        FieldSource::Column(column) => column.replace(['_', '-'], " "),
+        FieldSource::Constant(_) => field.tag.as_str().replace('_', " ").to_lowercase(),
+    };
     let mut letters = words.trim().chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

@@ -37,6 +37,31 @@ fn merge_fields_name_each_column_and_tag_once_and_neither_address_nor_consent() 
 }
 
 #[test]
+fn a_merge_field_has_a_column_or_is_always_the_same() {
+    let field = |lines: &str| format!("[[merge_field]]\ntag = \"SOURCE\"\n{lines}\n");
+    check(&field(""), &["[[merge_field]] column: give exactly one of column, value"]);
+    check(
+        &field("column = \"a\"\nvalue = \"b\""),
+        &["[[merge_field]] value: give exactly one of column, value"],
+    );
+    check(&field("value = \" \""), &["[[merge_field]] value: must not be empty"]);
+    for direction in ["both", "to_local"] {
+        check(
+            &field(&format!("value = \"Website\"\ndirection = \"{direction}\"")),
+            &["[[merge_field]] direction: a value that is always the same travels to_mailchimp and not back"],
+        );
+    }
+    // Not a column of this name.
+    let config = parse(&format!("{LEAST}{}", field("value = \"email\""))).unwrap();
+    let expected = MergeFieldConfig {
+        source: FieldSource::Constant("email".to_owned()),
+        tag: MergeTag::parse("SOURCE").unwrap(),
+        direction: Direction::ToMailchimp,
+    };
+    assert_eq!(config.merge_fields, [expected]);
+}
+
+#[test]
 fn a_mapped_address_column_is_no_merge_field_either() {
     let text = LEAST.replace("[mailchimp]", "columns.email = \"mail\"\n[mailchimp]");
     let text = format!("{text}[[merge_field]]\ncolumn = \"Mail\"\ntag = \"MAIL\"");

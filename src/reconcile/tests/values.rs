@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::Interest;
 use crate::model::SubscriptionStatus::{Archived, Cleaned, Subscribed, Unsubscribed};
 use crate::reconcile::plan::{Conflict, Operation};
-use crate::reconcile::policy::Prefer;
+use crate::reconcile::policy::{Direction, FieldRule, Prefer};
 use crate::reconcile::tests::world::{Fate, World, at, contact, row, tag};
 
 fn say_locally(world: &mut World, name: &str) {
@@ -39,6 +39,32 @@ fn both_changed_and_the_loser_is_recorded() {
         assert!(matches!(world.plan().conflicts[..], [Conflict::Overwritten { .. }]));
         assert_eq!(world.cycle(), [expected]);
         assert!(world.plan().conflicts.is_empty());
+    }
+}
+
+#[test]
+fn whoever_is_created_brings_nothing_along_that_travels_the_other_way() {
+    let cases = [
+        (Direction::Both, "Ada", "Ada"),
+        (Direction::ToMailchimp, "Ada", ""),
+        (Direction::ToLocal, "", "Ada"),
+    ];
+    for (direction, in_mailchimp, in_the_register) in cases {
+        let rule = FieldRule { direction, ..FieldRule::default() };
+        let mut ours = row("1", "a", Subscribed, 0);
+        ours.fields.insert(tag("FNAME"), "Ada".to_owned());
+        let mut world = World::new(vec![ours], None);
+        world.policy.fields.insert(tag("FNAME"), rule.clone());
+        world.cycle();
+        assert_eq!(world.remote.as_ref().unwrap().fields[&tag("FNAME")], in_mailchimp, "{direction:?}");
+        let mut theirs = contact("c1", "a", Subscribed, 1);
+        theirs.fields.insert(tag("FNAME"), "Ada".to_owned());
+        let mut world = World::new(Vec::new(), Some(theirs));
+        world.policy.fields.insert(tag("FNAME"), rule);
+        world.cycle();
+        assert_eq!(world.local[0].fields[&tag("FNAME")], in_the_register, "{direction:?}");
+        assert_eq!(world.cycle(), Vec::<String>::new());
+        assert_eq!(world.remote.as_ref().unwrap().fields[&tag("FNAME")], "Ada", "{direction:?}");
     }
 }
 
