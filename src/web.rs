@@ -16,7 +16,7 @@ mod storing;
 mod webhook;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use axum::Router;
@@ -113,8 +113,8 @@ pub struct EventCounts {
     pub untold_stale: Seldom,
     /// The same of calls that held no event.
     pub untold_strange: Seldom,
-    /// Whether the disk did not answer when it was last waited for.
-    pub disk_hangs: AtomicBool,
+    /// Calls for which the disk did not answer in time, and that the log does not tell of yet.
+    pub untold_hanging: Seldom,
 }
 
 /// Serves until told to stop; answers under way are finished first.

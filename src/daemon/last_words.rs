@@ -4,7 +4,6 @@
 //! Whoever starts it again may do so every few seconds. When the command was run, and of what it told, is noted beside the
 //! state, and outlives the process.
 
-use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +15,7 @@ use crate::aside::aside;
 use crate::config::AlertsConfig;
 use crate::daemon::alerts::{Message, Trouble, age, tell};
 use crate::mailchimp::refusal::chain;
+use crate::state::lock::beside;
 
 /// What becomes of a daemon that ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +34,11 @@ struct Noted {
 }
 
 impl Noted {
-    /// Whether this is to be told now.
-    fn is_due(&self, error: &str, terms: &AlertsConfig, now: Timestamp) -> bool {
+    /// Whether this is to be told now. Whoever is not started again has no other time for it.
+    fn is_due(&self, error: &str, afterwards: Afterwards, terms: &AlertsConfig, now: Timestamp) -> bool {
         let is_new =
             self.told.as_ref().is_none_or(|(at, told)| told != error || age(*at, now) >= terms.repeat_after);
-        is_new && age(self.ran_at, now) >= terms.at_most_every
+        is_new && (afterwards == Afterwards::Left || age(self.ran_at, now) >= terms.at_most_every)
     }
 }
 
@@ -51,7 +51,7 @@ pub async fn tell_of_the_end(
     now: Timestamp,
 ) {
     let before = read(state).await;
-    if before.as_ref().is_some_and(|noted| !noted.is_due(error, terms, now)) {
+    if before.as_ref().is_some_and(|noted| !noted.is_due(error, afterwards, terms, now)) {
         return;
     }
     let noted = Noted { ran_at: now, told: before.and_then(|noted| noted.told) };
@@ -81,9 +81,7 @@ pub async fn forget_the_end(state: &Path) {
 
 /// A file beside the state.
 fn path(state: &Path) -> PathBuf {
-    let mut name = OsString::from(state);
-    name.push(".told");
-    PathBuf::from(name)
+    beside(state, ".told")
 }
 
 async fn read(state: &Path) -> Option<Noted> {
@@ -141,8 +139,10 @@ mod tests {
         assert_eq!([end("a", 0).await, end("a", 1).await, end("a", 60).await], [1, 1, 1]);
         assert_eq!([end("b", 61).await, end("a", 62).await, end("a", 66).await], [2, 2, 3]);
         assert_eq!([end("a", 66 + 24 * 60 - 1).await, end("a", 66 + 24 * 60).await], [3, 4]);
+        tell_of_the_end(&terms(&told), &state, "c", Afterwards::Left, at(66 + 24 * 60 + 1)).await;
+        assert_eq!(lines(&told), 5, "there is no other time for it");
         forget_the_end(&state).await;
-        assert_eq!(end("a", 66 + 24 * 60 + 1).await, 5, "it was over, and came back");
+        assert_eq!(end("a", 66 + 24 * 60 + 2).await, 6, "it was over, and came back");
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use crate::registrations::mapping::{MappedValues, RegisterMapping};
 use crate::registrations::mysql::MysqlSession;
 use crate::registrations::place::{ServerOptions, ServerPlace};
 use crate::registrations::postgres::PostgresSession;
-use crate::registrations::postgres::hearing::Hearing;
+use crate::registrations::postgres::hearing::{Hearing, script};
 use crate::registrations::register::{SqlRegister, Store, Work, on_a_thread};
 use crate::registrations::report::errors_in_one;
 use crate::registrations::resolve::{resolve, tables_of};
@@ -145,7 +145,10 @@ pub(super) async fn create_on_server(place: &ServerPlace) -> Result<(), Register
             return Err(Fault::Mapping(problem));
         }
         match &opening.place.options {
-            ServerOptions::Postgres(_) => session.create(include_str!("postgres/schema.sql")),
+            ServerOptions::Postgres(_) => {
+                let telling = script(&["registrations", "registration_interests"]);
+                session.create(&[include_str!("postgres/schema.sql"), &telling].concat())
+            }
             ServerOptions::Mysql(_) => session.create(include_str!("mysql/schema.sql")),
         }
     })

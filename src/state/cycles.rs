@@ -49,6 +49,9 @@ pub struct Cycle {
     pub error: Option<String>,
 }
 
+/// So many cycles are remembered, however young: whoever may have cycles begin does not fill the disk.
+const MOST_KEPT: i64 = 200_000;
+
 /// How much is trimmed in one transaction, so that nobody waits long.
 const TRIMMED_AT_ONCE: usize = 10_000;
 
@@ -127,7 +130,7 @@ impl State {
     pub async fn trim(&self, keep: Keep, now: Timestamp) -> Result<u64, StateError> {
         let mut trimmed = 0;
         loop {
-            let deleted = self.write(move |tx| trim(tx, keep, now)).await?;
+            let deleted = self.write(move |tx| trim(tx, keep, MOST_KEPT, now)).await?;
             trimmed += u64::try_from(deleted.iter().sum::<usize>()).unwrap_or(u64::MAX);
             if deleted.iter().all(|deleted| *deleted < TRIMMED_AT_ONCE) {
                 return Ok(trimmed);
@@ -137,10 +140,14 @@ impl State {
 }
 
 /// Forgets up to [`TRIMMED_AT_ONCE`] entries of each table; says how many.
-fn trim(tx: &Transaction<'_>, keep: Keep, now: Timestamp) -> Result<Vec<usize>, Fault> {
+fn trim(tx: &Transaction<'_>, keep: Keep, most_cycles: i64, now: Timestamp) -> Result<Vec<usize>, Fault> {
+    let cycles = format!(
+        "(started_at < ?1 OR id <= (SELECT max(id) FROM cycles) - {most_cycles})
+         AND id NOT IN (SELECT max(id) FROM cycles GROUP BY kind)"
+    );
     let tables = [
         ("operations", "begun_at < ?1 AND outcome IS NOT NULL", keep.trail),
-        ("cycles", "started_at < ?1 AND id NOT IN (SELECT max(id) FROM cycles GROUP BY kind)", keep.cycles),
+        ("cycles", cycles.as_str(), keep.cycles),
         ("events", "received_at < ?1", keep.events),
         ("holds", "decision = 'done' AND decided_at < ?1", keep.trail),
     ];
@@ -212,6 +219,20 @@ mod tests {
         assert_eq!(left.iter().map(|entry| entry.id).collect::<Vec<_>>(), [entries[1]]);
         assert!(state.last_cycle(CycleKind::Full).await.unwrap().is_some());
         assert_eq!(state.last_event().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn so_many_cycles_are_remembered_and_the_last_of_each_kind() {
+        let (_directory, state) = open().await;
+        let full = state.begin_cycle(CycleKind::Full, now()).await.unwrap();
+        for second in 1..10 {
+            state.begin_cycle(CycleKind::Incremental, later(second)).await.unwrap();
+        }
+        let [trail, cycles, events] = [1_000; 3].map(Duration::from_secs);
+        let keep = Keep { trail, cycles, events };
+        let deleted = state.write(move |tx| trim(tx, keep, 3, later(10))).await.unwrap();
+        assert_eq!(deleted.iter().sum::<usize>(), 6);
+        assert_eq!(state.last_cycle(CycleKind::Full).await.unwrap().unwrap().id, full);
     }
 
     async fn note(state: &State, body: &str, addresses: Vec<EmailAddress>) {

@@ -29,7 +29,7 @@ impl Call {
         Self { began: web.clock.now() }
     }
 
-    /// What comes of `work`, or 503 where nothing does in time. That the disk hangs is told once, until it does its part again.
+    /// What comes of `work`, or 503 where nothing does in time.
     pub(super) async fn waits_for<T>(
         self,
         web: &Web,
@@ -37,11 +37,12 @@ impl Call {
     ) -> Result<T, StatusCode> {
         let left = WITHIN.saturating_sub(web.since(self.began)).max(AT_LEAST);
         let done = tokio::time::timeout(left, work).await;
-        let hung = web.events.disk_hangs.swap(done.is_err(), Ordering::Relaxed);
-        if done.is_err() && !hung {
-            tracing::error!("the disk does not answer: whoever sent events is told to try again");
-        }
-        done.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+        done.map_err(|_| {
+            if let Some(calls) = web.events.untold_hanging.add(1, web.clock.now()) {
+                tracing::error!(calls, "the disk does not answer: whoever sent events is told to try again");
+            }
+            StatusCode::SERVICE_UNAVAILABLE
+        })
     }
 }
 

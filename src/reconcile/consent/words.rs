@@ -65,8 +65,9 @@ impl LocalWord {
 
 /// What the rows of a member say about consent, or what was last agreed on where the register has no word for that.
 ///
-/// A row that cannot say `pending` or `cleaned` goes on to say `subscribed`, and means no more by it. Until the person leaves or, after a bounce, says something at another time. Whoever was asked to confirm confirms in
-/// Mailchimp: a yes of the register is not told from the one that was there before.
+/// A row that cannot say `pending` or `cleaned` goes on to say `subscribed`, and means no more by it until the person leaves
+/// or, after a bounce, says something at another time. Whoever was asked to confirm confirms in Mailchimp: a yes of the
+/// register is not told from the one that was there before.
 pub fn local_word(
     rows: &[Registration],
     unusable: &BTreeSet<RegistrationId>,

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
-use crate::registrations::catalogue::{Table, TableSort};
+use crate::registrations::catalogue::TableSort;
 use crate::registrations::cell::Cell;
 use crate::registrations::dialect::Dialect;
 use crate::registrations::fault::Fault;
@@ -75,8 +75,8 @@ async fn listen(options: PgConnectOptions, patience: Duration, heard: Arc<Atomic
     }
 }
 
-/// The tables that could tell and do not: those that the website writes, where they are tables.
-pub(super) fn silent<'l>(session: &dyn Session, layout: &'l Layout) -> Result<Vec<&'l Table>, Fault> {
+/// The tables, by their quoted names, that could tell and do not: those that the website writes, where they are tables.
+pub(super) fn silent<'l>(session: &dyn Session, layout: &'l Layout) -> Result<Vec<&'l str>, Fault> {
     let interests = match &layout.interests {
         InterestPlace::Rows { table, .. } => Some(table),
         _ => None,
@@ -95,14 +95,14 @@ pub(super) fn silent<'l>(session: &dyn Session, layout: &'l Layout) -> Result<Ve
             Ok(())
         })?;
         if !tells {
-            silent.push(table);
+            silent.push(table.sql.as_str());
         }
     }
     Ok(silent)
 }
 
 /// What makes these tables tell, for whoever owns them to run.
-pub(super) fn script(tables: &[&Table]) -> String {
+pub(in crate::registrations) fn script(tables: &[&str]) -> String {
     let mut script = format!(
         "CREATE OR REPLACE FUNCTION {TRIGGER}() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -118,7 +118,7 @@ END $$;
             "CREATE TRIGGER {TRIGGER} AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {}
   FOR EACH STATEMENT EXECUTE FUNCTION {TRIGGER}();
 ",
-            table.sql
+            table
         );
     }
     script

@@ -62,19 +62,6 @@ CREATE TRIGGER registrations_removed AFTER DELETE ON registrations
 CREATE TRIGGER registrations_rekeyed AFTER UPDATE OF id ON registrations
   FOR EACH ROW WHEN (NEW.id IS DISTINCT FROM OLD.id) EXECUTE FUNCTION registrations_removed();
 
--- Whoever listens hears of every change at once; Rosterd's own are no news to it.
-CREATE FUNCTION rosterd_tell() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  IF current_setting('application_name') <> 'rosterd' THEN
-    PERFORM pg_notify('rosterd', '');
-  END IF;
-  RETURN NULL;
-END $$;
-CREATE TRIGGER rosterd_tell AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON registrations
-  FOR EACH STATEMENT EXECUTE FUNCTION rosterd_tell();
-CREATE TRIGGER rosterd_tell AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON registration_interests
-  FOR EACH STATEMENT EXECUTE FUNCTION rosterd_tell();
-
 -- A change of interests is a change of the row.
 CREATE FUNCTION registration_interests_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

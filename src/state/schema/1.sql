@@ -96,6 +96,7 @@ CREATE TABLE cycles (
   report     TEXT,
   error      TEXT
 ) STRICT;
+CREATE INDEX cycles_started_at ON cycles (started_at);
 CREATE INDEX cycles_kind ON cycles (kind, id);
 
 -- The trail. An entry without an outcome was begun and not ended.
